@@ -1,0 +1,2 @@
+//! The commands behind `./x`.
+fn main() {}

@@ -1,0 +1,2 @@
+//! vrnic.sys
+#![cfg_attr(windows, no_std)]
