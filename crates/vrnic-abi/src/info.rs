@@ -1,0 +1,108 @@
+//! What `QUERY_DEVICE` and `QUERY_STATS` return.
+
+use crate::{U16, U32, U64};
+use static_assertions::const_assert_eq;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// Output of `QUERY_DEVICE`: 128 bytes.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct DeviceInfo {
+    /// `CAP_*` bits: which services this firmware has.
+    pub capabilities: U32,
+    /// Firmware version, as in [`crate::regs::FW_VERSION`].
+    pub fw_version: U32,
+    /// EUI-64 of the node: the CA GUID in CM messages.
+    pub node_guid: [u8; 8],
+    /// Most queue pairs.
+    pub max_qps: U32,
+    /// Most completion queues.
+    pub max_cqs: U32,
+    /// Most shared receive queues.
+    pub max_srqs: U32,
+    /// Most memory regions and windows together.
+    pub max_keys: U32,
+    /// Most protection domains.
+    pub max_pds: U32,
+    /// Most event queues.
+    pub max_eqs: U32,
+    /// Most entries of a completion queue (logarithm).
+    pub max_cq_log2: u8,
+    /// Most entries of a receive queue (logarithm).
+    pub max_rq_log2: u8,
+    /// Most basic blocks of a send queue (logarithm).
+    pub max_sq_log2: u8,
+    /// Most scatter/gather elements of a request.
+    pub max_sge: u8,
+    /// Most pages of a fast registration.
+    pub max_frmr_pages: U32,
+    /// Longest message, in bytes.
+    pub max_message: U32,
+    /// Most bytes of inline data.
+    pub max_inline: U16,
+    /// RDMA READs that a queue pair serves at the same time.
+    pub max_inbound_reads: u8,
+    /// RDMA READs that a queue pair issues at the same time.
+    pub max_outbound_reads: u8,
+    /// Half-open connections that the CM service follows.
+    pub max_half_open: U32,
+    /// Entries of the GID table.
+    pub gid_entries: U16,
+    /// Ethernet queue pairs.
+    pub max_eth_queues: U16,
+    /// Zero.
+    pub reserved: [u8; 64],
+}
+const_assert_eq!(size_of::<DeviceInfo>(), 128);
+
+/// The CM service.
+pub const CAP_CM: u32 = 1 << 0;
+/// Reliable connections.
+pub const CAP_RC: u32 = 1 << 1;
+/// Ethernet queues.
+pub const CAP_ETH: u32 = 1 << 2;
+
+/// Output of `QUERY_STATS`: counters since reset, 256 bytes.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Statistics {
+    /// RoCEv2 frames received.
+    pub rdma_in_frames: U64,
+    /// Bytes of them, from the Ethernet header to the ICRC.
+    pub rdma_in_octets: U64,
+    /// RoCEv2 frames sent.
+    pub rdma_out_frames: U64,
+    /// Bytes of them.
+    pub rdma_out_octets: U64,
+    /// Frames dropped because a header was malformed.
+    pub drop_malformed: U64,
+    /// Frames dropped because the ICRC was wrong.
+    pub drop_icrc: U64,
+    /// Frames dropped because no GID entry, queue pair or service takes them.
+    pub drop_no_receiver: U64,
+    /// MADs dropped because the receive ring was full.
+    pub drop_cm_full: U64,
+    /// MADs received.
+    pub cm_in: U64,
+    /// MADs sent.
+    pub cm_out: U64,
+    /// Half-open connections that the peer abandoned.
+    pub cm_abandoned: U64,
+    /// Events lost because an event queue was full.
+    pub events_lost: U64,
+    /// Commands that ended with a status other than OK.
+    pub commands_failed: U64,
+    /// DMA accesses that failed.
+    pub dma_faults: U64,
+    /// Ethernet frames received and sent by Ethernet queues.
+    pub eth_in_frames: U64,
+    /// Bytes of the received ones.
+    pub eth_in_octets: U64,
+    /// Ethernet frames sent.
+    pub eth_out_frames: U64,
+    /// Bytes of the sent ones.
+    pub eth_out_octets: U64,
+    /// Zero.
+    pub reserved: [U64; 14],
+}
+const_assert_eq!(size_of::<Statistics>(), 256);
