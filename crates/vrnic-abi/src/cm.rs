@@ -23,7 +23,7 @@ pub const RING_LOG2_MIN: u8 = 2;
 /// Most slots of the receive ring (logarithm).
 pub const RING_LOG2_MAX: u8 = 14;
 
-/// Input of `SET_GID`: an address that the port receives RoCEv2 packets for.
+/// Input of `SET_GID`: an address that the port receives `RoCEv2` packets for.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct GidEntry {

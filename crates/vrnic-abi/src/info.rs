@@ -66,11 +66,11 @@ pub const CAP_ETH: u32 = 1 << 2;
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Statistics {
-    /// RoCEv2 frames received.
+    /// `RoCEv2` frames received.
     pub rdma_in_frames: U64,
     /// Bytes of them, from the Ethernet header to the ICRC.
     pub rdma_in_octets: U64,
-    /// RoCEv2 frames sent.
+    /// `RoCEv2` frames sent.
     pub rdma_out_frames: U64,
     /// Bytes of them.
     pub rdma_out_octets: U64,

@@ -33,5 +33,5 @@ pub const VECTORS: u16 = 16;
 /// The vector of the command queue and of the fatal error.
 pub const COMMAND_VECTOR: u16 = 0;
 
-/// What every register reads when the device is gone: PCIe completes the read with all ones.
+/// What every register reads when the device is gone: `PCIe` completes the read with all ones.
 pub const REMOVED: u32 = u32::MAX;

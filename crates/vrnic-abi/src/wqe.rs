@@ -31,7 +31,7 @@ pub struct ControlSegment {
     pub index: U16,
     /// Bytes of inline data, if [`WORK_INLINE`] is set.
     pub inline_len: U16,
-    /// Key to invalidate, at the peer (SEND_INV) or here (LOCAL_INV, READ_LOCAL_INV).
+    /// Key to invalidate, at the peer (`SEND_INV`) or here (`LOCAL_INV`, `READ_LOCAL_INV`).
     pub invalidate_key: U32,
     /// Zero.
     pub reserved2: U32,
