@@ -1,1 +1,16 @@
-//! See design.
+//! `ntbench` loads the `.sys` that Windows would load into a Linux process, gives it a kernel to live in, and checks every rule
+//! that Driver Verifier and the documents state.
+//!
+//! `pe` loads images, `cpu` runs them, `nt` is ntoskrnl.exe, `verifier` checks, `symbols` names what went wrong, `kernel` ties them together.
+
+pub mod cpu;
+pub mod exports;
+pub mod kernel;
+pub mod memory;
+pub mod nt;
+pub mod pe;
+pub mod symbols;
+pub mod verifier;
+
+pub use kernel::{Config, Kernel};
+pub use nt::driver::Driver;

@@ -1,0 +1,249 @@
+//! Virtual processors: each has a dispatch lock, a DPC queue with a thread that runs it, and an interrupt thread.
+//!
+//! An interrupt service routine preempts DISPATCH code on a real processor; here it runs beside it on the processor's
+//! interrupt thread, one at a time per processor. Correct drivers cannot tell the difference, because a routine that synchronises with
+//! its interrupt takes the interrupt's own spin lock.
+
+use super::irql::{self, DISPATCH_LEVEL, Irql};
+use super::thread;
+use parking_lot::lock_api::RawMutex as _;
+use parking_lot::lock_api::RawMutexFair as _;
+use parking_lot::{Condvar, Mutex, RawMutex, RwLock};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+/// A deferred procedure call as the bench queues it.
+pub struct Dpc {
+    /// Identity for removal: the address of the driver's KDPC, or of the bench's object.
+    pub key: usize,
+    /// Runs at `DISPATCH_LEVEL` on the processor.
+    pub run: Box<dyn FnOnce() + Send>,
+}
+
+type Interrupt = (Irql, Box<dyn FnOnce() + Send>);
+
+#[derive(Default)]
+struct Queues {
+    dpcs: VecDeque<Dpc>,
+    interrupts: VecDeque<Interrupt>,
+    dpc_running: bool,
+    stop: bool,
+}
+
+/// One virtual processor.
+pub struct Vp {
+    index: usize,
+    dispatch: RawMutex,
+    queues: Mutex<Queues>,
+    dpc_ready: Condvar,
+    dpc_idle: Condvar,
+    interrupt_ready: Condvar,
+}
+
+static PROCESSORS: RwLock<Vec<Arc<Vp>>> = RwLock::new(Vec::new());
+
+/// The running processors; dropping it stops them.
+pub struct Processors {
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Processors {
+    /// Starts `count` processors with two threads each.
+    ///
+    /// # Panics
+    /// When threads cannot be started.
+    #[must_use]
+    pub fn start(count: usize) -> Self {
+        let vps: Vec<Arc<Vp>> = (0..count.max(1)).map(|index| Arc::new(Vp::new(index))).collect();
+        (*PROCESSORS.write()).clone_from(&vps);
+        let mut threads = Vec::new();
+        for vp in vps {
+            let (dpc, interrupt) = (Arc::clone(&vp), vp);
+            let index = dpc.index;
+            let spawn = |name: String, body: Box<dyn FnOnce() + Send>| {
+                std::thread::Builder::new()
+                    .name(name)
+                    .spawn(body)
+                    .expect("start a processor thread")
+            };
+            threads.push(spawn(format!("vp{index}-dpc"), Box::new(move || dpc.run_dpcs())));
+            threads.push(spawn(
+                format!("vp{index}-int"),
+                Box::new(move || interrupt.run_interrupts()),
+            ));
+        }
+        Self { threads }
+    }
+}
+
+impl Drop for Processors {
+    fn drop(&mut self) {
+        for vp in all() {
+            vp.queues.lock().stop = true;
+            vp.dpc_ready.notify_all();
+            vp.interrupt_ready.notify_all();
+        }
+        for handle in self.threads.drain(..) {
+            // A panic of such a thread has ended the process already.
+            let _ = handle.join();
+        }
+        PROCESSORS.write().clear();
+    }
+}
+
+/// Number of processors.
+#[must_use]
+pub fn count() -> usize {
+    PROCESSORS.read().len()
+}
+
+/// All processors.
+#[must_use]
+pub fn all() -> Vec<Arc<Vp>> {
+    PROCESSORS.read().clone()
+}
+
+/// A processor by index.
+#[must_use]
+pub fn get(index: usize) -> Option<Arc<Vp>> {
+    PROCESSORS.read().get(index).cloned()
+}
+
+/// The current thread's processor.
+///
+/// # Panics
+/// When no kernel is booted.
+#[must_use]
+pub fn current() -> Arc<Vp> {
+    let index = thread::with(|thread| thread.vp.get());
+    get(index)
+        .or_else(|| get(0))
+        .expect("no kernel is booted: keep the `Kernel` alive while drivers run")
+}
+
+impl Vp {
+    fn new(index: usize) -> Self {
+        Self {
+            index,
+            dispatch: RawMutex::INIT,
+            queues: Mutex::new(Queues::default()),
+            dpc_ready: Condvar::new(),
+            dpc_idle: Condvar::new(),
+            interrupt_ready: Condvar::new(),
+        }
+    }
+
+    /// Number of the processor, from 0.
+    #[must_use]
+    pub fn index(&self) -> usize {
+        self.index
+    }
+
+    /// Becomes the one thread at DISPATCH level or above on this processor.
+    pub fn lock_dispatch(&self) {
+        self.dispatch.lock();
+    }
+
+    /// Leaves DISPATCH level; a waiting thread (the DPC thread, for instance) gets the processor at once.
+    pub fn unlock_dispatch(&self) {
+        #[expect(unsafe_code, reason = "raw mutex held across calls of the driver")]
+        // SAFETY: only `irql::lower` calls this, on the thread that took the lock in `irql::raise`.
+        unsafe {
+            self.dispatch.unlock_fair();
+        };
+    }
+
+    /// Queues a DPC; false if one with the same key is queued already. `front` is high importance.
+    pub fn queue_dpc(&self, dpc: Dpc, front: bool) -> bool {
+        let mut queues = self.queues.lock();
+        if queues.dpcs.iter().any(|queued| queued.key == dpc.key) {
+            return false;
+        }
+        if front {
+            queues.dpcs.push_front(dpc);
+        } else {
+            queues.dpcs.push_back(dpc);
+        }
+        self.dpc_ready.notify_one();
+        true
+    }
+
+    /// Takes a DPC out of the queue; false if it is not there (any more).
+    pub fn remove_dpc(&self, key: usize) -> bool {
+        let mut queues = self.queues.lock();
+        let before = queues.dpcs.len();
+        queues.dpcs.retain(|dpc| dpc.key != key);
+        queues.dpcs.len() != before
+    }
+
+    /// Whether a DPC whose key lies in the range is queued.
+    #[must_use]
+    pub fn has_dpc_in(&self, range: &std::ops::Range<usize>) -> Option<usize> {
+        self.queues
+            .lock()
+            .dpcs
+            .iter()
+            .map(|dpc| dpc.key)
+            .find(|key| range.contains(key))
+    }
+
+    /// Waits until every queued DPC has run. Not to be called at DISPATCH level or from a DPC.
+    pub fn flush_dpcs(&self) {
+        let mut queues = self.queues.lock();
+        while queues.dpc_running || !queues.dpcs.is_empty() {
+            self.dpc_idle.wait(&mut queues);
+        }
+    }
+
+    /// Queues an interrupt: `service` runs at `irql` on the processor's interrupt thread.
+    pub fn interrupt(&self, irql: Irql, service: Box<dyn FnOnce() + Send>) {
+        self.queues.lock().interrupts.push_back((irql, service));
+        self.interrupt_ready.notify_one();
+    }
+
+    fn run_dpcs(&self) {
+        thread::with(|thread| thread.vp.set(self.index));
+        loop {
+            let mut queues = self.queues.lock();
+            while queues.dpcs.is_empty() {
+                queues.dpc_running = false;
+                self.dpc_idle.notify_all();
+                if queues.stop {
+                    return;
+                }
+                self.dpc_ready.wait(&mut queues);
+            }
+            queues.dpc_running = true;
+            drop(queues);
+            let old = irql::raise(DISPATCH_LEVEL);
+            loop {
+                // Taken out only now: until it runs it can be removed.
+                let next = self.queues.lock().dpcs.pop_front();
+                let Some(dpc) = next else { break };
+                (dpc.run)();
+            }
+            irql::lower(old);
+        }
+    }
+
+    fn run_interrupts(&self) {
+        thread::with(|thread| thread.vp.set(self.index));
+        loop {
+            let mut queues = self.queues.lock();
+            while queues.interrupts.is_empty() {
+                if queues.stop {
+                    return;
+                }
+                self.interrupt_ready.wait(&mut queues);
+            }
+            let next = queues.interrupts.pop_front();
+            drop(queues);
+            if let Some((irql, service)) = next {
+                thread::with(|thread| thread.irql.set(irql));
+                service();
+                thread::with(|thread| thread.irql.set(irql::PASSIVE_LEVEL));
+            }
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! The kernel that drivers are loaded into. There is one at a time in a process.
+
+use crate::cpu::{call, fault, irql, thread, vp};
+use crate::nt::debug;
+use crate::nt::driver::Driver;
+use crate::pe::file::LoadError;
+use parking_lot::{Mutex, MutexGuard};
+use std::path::Path;
+
+/// How to boot.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Virtual processors, at least one.
+    pub processors: usize,
+    /// Whether the drivers' debug output goes to stderr as well.
+    pub echo_debug: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            processors: 2,
+            echo_debug: true,
+        }
+    }
+}
+
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+/// A booted kernel; booting another waits until this one is dropped.
+pub struct Kernel {
+    _processors: vp::Processors,
+    _one: MutexGuard<'static, ()>,
+}
+
+impl Kernel {
+    /// Boots a kernel.
+    #[must_use]
+    pub fn boot(config: &Config) -> Self {
+        let one = ONE_AT_A_TIME.lock();
+        fault::prepare_thread();
+        debug::clear_log();
+        debug::set_echo(config.echo_debug);
+        Self {
+            _processors: vp::Processors::start(config.processors),
+            _one: one,
+        }
+    }
+
+    /// Loads an image as the driver of a service; `DriverEntry` has not run yet.
+    ///
+    /// # Errors
+    /// See [`LoadError`].
+    pub fn load(&self, path: &Path, service: &str) -> Result<Driver, LoadError> {
+        Driver::load(path, service)
+    }
+
+    /// Runs `body` on the current thread at `irql` on processor `vp`.
+    ///
+    /// # Panics
+    /// When the thread is above PASSIVE level already.
+    pub fn run_at<R>(&self, irql: irql::Irql, vp: usize, body: impl FnOnce() -> R) -> R {
+        assert!(
+            irql::current() == irql::PASSIVE_LEVEL,
+            "run_at starts from PASSIVE_LEVEL"
+        );
+        thread::with(|thread| thread.vp.set(vp));
+        let raised = irql::RaisedIrql::at_least(irql);
+        let result = body();
+        drop(raised);
+        result
+    }
+
+    /// Calls a driver function: see [`call::call`].
+    #[must_use]
+    pub fn call(&self, target: usize, arguments: &[u64]) -> u64 {
+        call::call(target, arguments)
+    }
+
+    /// What drivers have printed.
+    #[must_use]
+    pub fn debug_log(&self) -> Vec<String> {
+        debug::log()
+    }
+}

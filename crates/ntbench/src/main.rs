@@ -1,0 +1,96 @@
+//! The bench's command line.
+
+use clap::{Parser, Subcommand};
+use ntbench::exports::{self, Binding};
+use ntbench::verifier::irql;
+use ntbench::{Config, Kernel};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+#[derive(Parser)]
+#[command(
+    name = "ntbench",
+    version,
+    about = "Runs Windows kernel drivers on Linux and checks their rules"
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Load a driver, run DriverEntry, unload it.
+    Load {
+        /// The .sys file; its PDB is expected beside it.
+        path: PathBuf,
+        /// Name of the service; the file's name by default.
+        #[arg(long)]
+        service: Option<String>,
+        /// Virtual processors.
+        #[arg(long, default_value_t = 2)]
+        processors: usize,
+    },
+    /// List the exports that drivers can import, with their IRQL rules.
+    Imports,
+}
+
+fn main() -> ExitCode {
+    match Arguments::parse().command {
+        Command::Load {
+            path,
+            service,
+            processors,
+        } => {
+            let name = path
+                .file_stem()
+                .map_or_else(|| "driver".into(), |stem| stem.to_string_lossy().into_owned());
+            load(&path, &service.unwrap_or(name), processors)
+        }
+        Command::Imports => {
+            list_imports();
+            ExitCode::SUCCESS
+        }
+    }
+}
+
+fn load(path: &std::path::Path, service: &str, processors: usize) -> ExitCode {
+    let kernel = Kernel::boot(&Config {
+        processors,
+        ..Config::default()
+    });
+    let mut driver = match kernel.load(path, service) {
+        Ok(driver) => driver,
+        Err(error) => {
+            eprintln!("ntbench: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    println!(
+        "{} loaded at {:#x}, {} imports bound",
+        path.display(),
+        driver.image().base,
+        driver.image().file.imports.len()
+    );
+    let status = driver.start();
+    println!("DriverEntry returned {status:#010x}");
+    driver.unload();
+    println!("unloaded");
+    if status < 0 {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    }
+}
+
+fn list_imports() {
+    for export in exports::all() {
+        let rule = export.irql;
+        let kind = match export.binding {
+            Binding::Function(_) => format!("{}..={}", irql::name(rule.min), irql::name(rule.max)),
+            Binding::Direct(_) => "any IRQL, unchecked".to_owned(),
+            Binding::Data(_) => "variable".to_owned(),
+        };
+        println!("{}!{} {kind}", export.module, export.name);
+    }
+}
