@@ -1,0 +1,158 @@
+//! What the guest boots from: the kernel and an initramfs with only what the peer needs, so that it is up in seconds.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use super::cpio::Archive;
+use super::kernel::Kernel;
+use super::userland::Userland;
+use crate::progress::Step;
+use crate::{packages, paths};
+
+/// The busybox commands that `init` and the host's command lines use.
+const APPLETS: &[&str] = &[
+    "cat", "dmesg", "echo", "grep", "insmod", "kill", "ls", "mkdir", "mount", "pidof", "ping", "poweroff",
+    "sh", "sleep", "stty", "test", "usleep",
+];
+
+/// The kernel and the initramfs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerFiles {
+    /// The kernel image.
+    pub kernel: PathBuf,
+    /// The uncompressed initramfs.
+    pub initramfs: PathBuf,
+}
+
+impl PeerFiles {
+    /// Installs what the host lacks, downloads what the cache lacks, and builds the initramfs. Fast when all is there.
+    ///
+    /// # Errors
+    /// When something cannot be had; the error says what to do.
+    pub fn prepare() -> Result<Self> {
+        packages::ensure(packages::LINUX_PEER)?;
+        let cache = paths::cache().join("peer");
+        fs::create_dir_all(&cache)?;
+        // Two runs at the same time (a test and a demo) take turns.
+        let lock = File::create(cache.join("lock"))?;
+        lock.lock()
+            .with_context(|| format!("cannot lock {}", cache.display()))?;
+        let step = Step::start("Preparing the Linux peer");
+        let kernel = Kernel::prepare(&cache, &step)?;
+        let userland = Userland::prepare(&cache, &step)?;
+        let client = cache.join("vrnic-rdma-client");
+        userland.compile_client(&client, &step)?;
+        let archive = build(&kernel, &userland, &client)?;
+        let files = Self::in_cache(kernel.image);
+        // A guest that is booting may have the old one open: it keeps it.
+        let partial = files.initramfs.with_extension("partial");
+        fs::write(&partial, &archive)?;
+        fs::rename(&partial, &files.initramfs)?;
+        fs::write(
+            cache.join("kernel-image"),
+            files.kernel.to_string_lossy().as_bytes(),
+        )?;
+        step.done(&format!(
+            "{}, {} MB of initramfs",
+            kernel.package,
+            archive.len() >> 20
+        ));
+        Ok(files)
+    }
+
+    /// What an earlier [`PeerFiles::prepare`] left, for tests, which must not install or download anything.
+    ///
+    /// # Errors
+    /// When nothing was prepared.
+    pub fn prepared() -> Result<Self> {
+        let kernel = fs::read_to_string(paths::cache().join("peer/kernel-image"))
+            .context("the Linux peer is not prepared: run ./x peer first")?;
+        Ok(Self::in_cache(PathBuf::from(kernel)))
+    }
+
+    fn in_cache(kernel: PathBuf) -> Self {
+        Self {
+            kernel,
+            initramfs: paths::cache().join("peer/initramfs.cpio"),
+        }
+    }
+}
+
+fn build(kernel: &Kernel, userland: &Userland, client: &Path) -> Result<Vec<u8>> {
+    let mut archive = Archive::new();
+    let library_folder = "lib/x86_64-linux-gnu";
+    let provider_folder = "usr/lib/x86_64-linux-gnu/libibverbs";
+    for folder in [
+        "bin",
+        "dev",
+        "etc",
+        "etc/libibverbs.d",
+        "lib",
+        library_folder,
+        "lib64",
+        "modules",
+        "proc",
+        "sys",
+        "tmp",
+    ]
+    .into_iter()
+    .chain(["usr", "usr/lib", "usr/lib/x86_64-linux-gnu", provider_folder])
+    {
+        archive.directory(folder);
+    }
+    let init = paths::workspace().join("tests/linux-peer/init");
+    archive.executable(
+        "init",
+        &fs::read(&init).with_context(|| format!("cannot read {}", init.display()))?,
+    );
+    archive.executable("bin/busybox", &userland.read("bin/busybox")?);
+    for applet in APPLETS {
+        archive.symlink(&format!("bin/{applet}"), "busybox");
+    }
+    add_modules(&mut archive, kernel)?;
+
+    let provider = userland.path(&format!("{provider_folder}/librxe-rdmav34.so"));
+    let programs = [
+        userland.path("bin/ip"),
+        userland.path("usr/bin/rdma"),
+        client.to_path_buf(),
+        provider.clone(),
+    ];
+    for program in &programs[..3] {
+        let name = program.file_name().unwrap_or_default().to_string_lossy();
+        archive.executable(&format!("bin/{name}"), &read(program)?);
+    }
+    archive.file(&format!("{provider_folder}/librxe-rdmav34.so"), &read(&provider)?);
+    archive.file(
+        "etc/libibverbs.d/rxe.driver",
+        &userland.read("etc/libibverbs.d/rxe.driver")?,
+    );
+    for (name, file) in userland.libraries(&programs)? {
+        let folder = if name.starts_with("ld-linux") {
+            "lib64"
+        } else {
+            library_folder
+        };
+        archive.executable(&format!("{folder}/{name}"), &read(&file)?);
+    }
+    Ok(archive.finish())
+}
+
+/// Modules by name, and a list that `init` inserts from top to bottom.
+fn add_modules(archive: &mut Archive, kernel: &Kernel) -> Result<()> {
+    let mut order = String::new();
+    for module in &kernel.modules {
+        let name = module.file_name().unwrap_or_default().to_string_lossy();
+        archive.file(&format!("modules/{name}"), &read(module)?);
+        order.push_str(&name);
+        order.push('\n');
+    }
+    archive.file("modules/order", order.as_bytes());
+    Ok(())
+}
+
+fn read(file: &Path) -> Result<Vec<u8>> {
+    fs::read(file).with_context(|| format!("cannot read {}", file.display()))
+}

@@ -1,0 +1,86 @@
+//! Captures decoded by Wireshark: a judge of packets that shares no code with ours.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+/// One packet: the values of each field that was asked for, in the order in which they occur in the packet.
+pub type Row = BTreeMap<String, Vec<String>>;
+
+/// Separates the occurrences of one field; it occurs in no value that tshark prints.
+const SEPARATOR: char = '\u{1f}';
+
+/// Decodes those packets of a capture that a display filter selects (`""`: all), and returns `fields` of each.
+///
+/// # Errors
+/// When tshark is missing, does not know a field or the filter, or cannot read the capture to its end.
+pub fn decode(pcap: &Path, filter: &str, fields: &[&str]) -> Result<Vec<Row>> {
+    let mut command = Command::new("tshark");
+    command
+        .args(["-n", "-r"])
+        .arg(pcap)
+        .args(["-T", "fields", "-E", "separator=/t", "-E", "occurrence=a"]);
+    command.args(["-E", &format!("aggregator={SEPARATOR}")]);
+    if !filter.is_empty() {
+        command.args(["-Y", filter]);
+    }
+    for field in fields {
+        command.args(["-e", field]);
+    }
+    let output = command
+        .output()
+        .context("cannot start tshark: run ./x doctor, which says how to get it")?;
+    if !output.status.success() {
+        bail!(
+            "tshark {}: {}",
+            pcap.display(),
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
+    }
+    let text = String::from_utf8_lossy(&output.stdout);
+    Ok(text.lines().map(|line| row(line, fields)).collect())
+}
+
+fn row(line: &str, fields: &[&str]) -> Row {
+    fields
+        .iter()
+        .zip(line.split('\t').chain(std::iter::repeat("")))
+        .map(|(field, value)| {
+            let values = value
+                .split(SEPARATOR)
+                .filter(|one| !one.is_empty())
+                .map(str::to_owned)
+                .collect();
+            ((*field).to_owned(), values)
+        })
+        .collect()
+}
+
+/// Checks that Wireshark finds no packet malformed and raises no expert error in a capture that has packets.
+///
+/// # Errors
+/// When it does, with the packets' numbers and what Wireshark says; when the capture is empty; or as [`decode`].
+pub fn assert_clean(pcap: &Path) -> Result<()> {
+    if decode(pcap, "", &["frame.number"])?.is_empty() {
+        bail!("{} has no packets", pcap.display());
+    }
+    // Expert severity 0x00800000 is "error" (epan/proto.h, PI_ERROR).
+    let filter = "_ws.malformed || _ws.expert.severity == 0x00800000";
+    let bad = decode(
+        pcap,
+        filter,
+        &["frame.number", "_ws.col.Info", "_ws.expert.message"],
+    )?;
+    if bad.is_empty() {
+        return Ok(());
+    }
+    let list: Vec<String> = bad.iter().map(|row| format!("  {row:?}")).collect();
+    bail!(
+        "Wireshark objects to {} packets of {}:\n{}",
+        bad.len(),
+        pcap.display(),
+        list.join("\n")
+    )
+}
