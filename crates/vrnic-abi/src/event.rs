@@ -49,5 +49,8 @@ open_enum! {
         FATAL = 9,
         /// An Ethernet queue that was armed has completions. Queue number.
         ETH = 10,
+        /// The CM service is in error: it neither receives nor sends until it is disabled and enabled again. `number` is a
+        /// [`crate::regs::FatalSyndrome`]: DMA fault or bad doorbell.
+        CM_ERROR = 11,
     }
 }

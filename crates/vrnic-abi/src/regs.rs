@@ -51,9 +51,10 @@ open_enum! {
         NONE = 0,
         /// A command queue register was out of range at [`CTRL_ENABLE`].
         BAD_QUEUE = 1,
-        /// The command doorbell was more than a ring ahead of the fetched index.
+        /// The command doorbell was more than a ring ahead of the completed commands, or the consumer index of an event
+        /// queue went back or past what was written.
         BAD_DOORBELL = 2,
-        /// DMA to a command queue address failed.
+        /// DMA to the command queue or to an event queue failed.
         DMA_FAULT = 3,
         /// The firmware found its own state inconsistent.
         INTERNAL = 4,
@@ -82,7 +83,7 @@ pub const CMDQ_CPL_LO: u32 = 0x048;
 /// Upper half of the address of the completion ring.
 pub const CMDQ_CPL_HI: u32 = 0x04C;
 /// Lower half of the address of the fetch word: 4 bytes, 4-byte aligned, into which the device writes how many commands
-/// it has fetched since it was enabled (modulo 2^32). A command that is counted there has been accepted.
+/// it has fetched since it was enabled (modulo 2^32), beginning with a zero at [`CTRL_ENABLE`]. A command that is counted there has been accepted.
 pub const CMDQ_FETCH_LO: u32 = 0x050;
 /// Upper half of the address of the fetch word.
 pub const CMDQ_FETCH_HI: u32 = 0x054;

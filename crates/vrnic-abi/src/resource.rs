@@ -8,7 +8,8 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Ring {
-    /// DMA address, page aligned unless `levels` is 0: of the ring itself, or of the first table of page addresses.
+    /// DMA address of the ring itself, a multiple of [`RING_ALIGNMENT`] (`levels` 0); or of the first table of page
+    /// addresses, page aligned like every address in it.
     pub addr: U64,
     /// Logarithm to base two of the number of entries.
     pub log2_entries: u8,
@@ -20,6 +21,8 @@ pub struct Ring {
 }
 const_assert_eq!(size_of::<Ring>(), 16);
 
+/// What the address of a contiguous [`Ring`] is a multiple of, in bytes.
+pub const RING_ALIGNMENT: u64 = 64;
 /// Most levels of page tables below a [`Ring`] or a memory region.
 pub const MAX_LEVELS: u8 = 3;
 
@@ -31,6 +34,11 @@ pub struct ObjectNumber {
     pub number: U32,
 }
 const_assert_eq!(size_of::<ObjectNumber>(), 4);
+
+/// Fewest entries of an event queue (logarithm).
+pub const EQ_LOG2_MIN: u8 = 2;
+/// Most entries of an event queue (logarithm).
+pub const EQ_LOG2_MAX: u8 = 14;
 
 /// Input of `CREATE_EQ`.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
