@@ -1,0 +1,209 @@
+//! The declared layouts, constants and enumerations as data: for `./x abi` and for the tests that compare them
+//! with the numbers of Microsoft's headers.
+
+/// One struct or union.
+#[derive(Debug)]
+pub struct Layout {
+    /// Microsoft's name; ours if it ends in `_` (the type of an anonymous member).
+    pub name: &'static str,
+    /// Size in bytes.
+    pub size: usize,
+    /// Members, and further names of the same storage, in declaration order.
+    pub members: &'static [Member],
+    /// Bit fields.
+    pub bits: &'static [Bits],
+}
+
+/// One member of a [`Layout`].
+#[derive(Debug)]
+pub struct Member {
+    /// Microsoft's name; ours if it ends in `_` (Microsoft gives it none).
+    pub name: &'static str,
+    /// Its Rust type as written; empty for a further name of another member's storage.
+    pub type_name: &'static str,
+    /// Offset in bytes.
+    pub offset: usize,
+}
+
+/// One bit field of a [`Layout`].
+#[derive(Debug)]
+pub struct Bits {
+    /// Microsoft's name.
+    pub name: &'static str,
+    /// First bit, counted from the start of the structure.
+    pub start: usize,
+    /// Width in bits.
+    pub width: usize,
+}
+
+/// One `#define`d number.
+#[derive(Debug)]
+pub struct Constant {
+    /// Microsoft's name.
+    pub name: &'static str,
+    /// Its value, negative if its type is signed and its top bit set.
+    pub value: i128,
+}
+
+/// One C enumeration.
+#[derive(Debug)]
+pub struct Enum {
+    /// Microsoft's name.
+    pub name: &'static str,
+    /// Names and values.
+    pub values: &'static [(&'static str, i32)],
+}
+
+impl Layout {
+    /// Whether the type exists only because Microsoft's header has an anonymous struct or union there.
+    #[must_use]
+    pub fn is_anonymous(&self) -> bool {
+        is_ours(self.name)
+    }
+
+    /// Calls `visit` with the name and offset of every member that has a name of Microsoft's. The members of
+    /// anonymous structs and unions appear in the place of the member that holds them.
+    pub fn for_each_member(&self, visit: &mut dyn FnMut(&'static str, usize)) {
+        self.walk(0, &mut |layout, base| {
+            for member in layout.members {
+                if !is_ours(member.name) && anonymous_type_of(member).is_none() {
+                    visit(member.name, base + member.offset);
+                }
+            }
+        });
+    }
+
+    /// Calls `visit` with the name, first bit and width of every bit field, those of anonymous members included.
+    pub fn for_each_bit_field(&self, visit: &mut dyn FnMut(&'static str, usize, usize)) {
+        self.walk(0, &mut |layout, base| {
+            for bits in layout.bits {
+                visit(bits.name, 8 * base + bits.start, bits.width);
+            }
+        });
+    }
+
+    /// Visits this layout and those of its anonymous members, with their offsets, in declaration order.
+    fn walk(&self, base: usize, visit: &mut dyn FnMut(&Layout, usize)) {
+        visit(self, base);
+        for member in self.members {
+            if let Some(inner) = anonymous_type_of(member) {
+                inner.walk(base + member.offset, visit);
+            }
+        }
+    }
+}
+
+fn is_ours(name: &str) -> bool {
+    name.ends_with('_')
+}
+
+fn anonymous_type_of(member: &Member) -> Option<&'static Layout> {
+    if !is_ours(member.type_name) {
+        return None;
+    }
+    layouts().find(|layout| layout.name == member.type_name)
+}
+
+/// Every struct and union of this crate.
+pub fn layouts() -> impl Iterator<Item = &'static Layout> {
+    LAYOUTS.iter().copied().flatten()
+}
+
+/// Every constant of this crate.
+pub fn constants() -> impl Iterator<Item = &'static Constant> {
+    CONSTANTS.iter().copied().flatten()
+}
+
+/// Every enumeration of this crate.
+pub fn enums() -> impl Iterator<Item = &'static Enum> {
+    ENUMS.iter().copied().flatten()
+}
+
+// The declarations of each file.
+
+const LAYOUTS: &[&[Layout]] = &[
+    crate::ndis::assist::LAYOUTS,
+    crate::ndis::attributes::LAYOUTS,
+    crate::ndis::config::LAYOUTS,
+    crate::ndis::dma::LAYOUTS,
+    crate::ndis::driver::LAYOUTS,
+    crate::ndis::interrupt::LAYOUTS,
+    crate::ndis::link::LAYOUTS,
+    crate::ndis::nbl::LAYOUTS,
+    crate::ndis::nbl_info::LAYOUTS,
+    crate::ndis::ndk::LAYOUTS,
+    crate::ndis::object::LAYOUTS,
+    crate::ndis::offload::LAYOUTS,
+    crate::ndis::oid::LAYOUTS,
+    crate::ndis::pm::LAYOUTS,
+    crate::ndis::pnp::LAYOUTS,
+    crate::ndis::rss::LAYOUTS,
+    crate::ndis::statistics::LAYOUTS,
+    crate::ndkinfo::LAYOUTS,
+    crate::ndkpi::adapter::LAYOUTS,
+    crate::ndkpi::common::LAYOUTS,
+    crate::ndkpi::connector::LAYOUTS,
+    crate::ndkpi::cq::LAYOUTS,
+    crate::ndkpi::mr::LAYOUTS,
+    crate::ndkpi::pd::LAYOUTS,
+    crate::ndkpi::qp::LAYOUTS,
+    crate::ndkpi::srq::LAYOUTS,
+    crate::netio::address::LAYOUTS,
+    crate::netio::interface::LAYOUTS,
+    crate::netio::route::LAYOUTS,
+    crate::nt::LAYOUTS,
+    crate::nt_resources::LAYOUTS,
+    crate::sockaddr::LAYOUTS,
+    crate::wsk::client::LAYOUTS,
+    crate::wsk::provider::LAYOUTS,
+];
+
+const CONSTANTS: &[&[Constant]] = &[
+    crate::ndis::assist::CONSTANTS,
+    crate::ndis::attributes::CONSTANTS,
+    crate::ndis::config::CONSTANTS,
+    crate::ndis::dma::CONSTANTS,
+    crate::ndis::driver::CONSTANTS,
+    crate::ndis::interrupt::CONSTANTS,
+    crate::ndis::link::CONSTANTS,
+    crate::ndis::nbl::CONSTANTS,
+    crate::ndis::nbl_info::CONSTANTS,
+    crate::ndis::ndk::CONSTANTS,
+    crate::ndis::object::CONSTANTS,
+    crate::ndis::offload::CONSTANTS,
+    crate::ndis::oid::CONSTANTS,
+    crate::ndis::oids::CONSTANTS,
+    crate::ndis::pm::CONSTANTS,
+    crate::ndis::pnp::CONSTANTS,
+    crate::ndis::rss::CONSTANTS,
+    crate::ndis::statistics::CONSTANTS,
+    crate::ndis::status::CONSTANTS,
+    crate::ndkinfo::CONSTANTS,
+    crate::ndkpi::common::CONSTANTS,
+    crate::nt::CONSTANTS,
+    crate::nt_resources::CONSTANTS,
+    crate::sockaddr::CONSTANTS,
+    crate::status::CONSTANTS,
+    crate::wsk::client::CONSTANTS,
+];
+
+const ENUMS: &[&[Enum]] = &[
+    crate::ndis::config::ENUMS,
+    crate::ndis::dma::ENUMS,
+    crate::ndis::driver::ENUMS,
+    crate::ndis::interrupt::ENUMS,
+    crate::ndis::link::ENUMS,
+    crate::ndis::nbl_info::ENUMS,
+    crate::ndis::oid::ENUMS,
+    crate::ndis::pm::ENUMS,
+    crate::ndis::pnp::ENUMS,
+    crate::ndis::rss::ENUMS,
+    crate::ndis::statistics::ENUMS,
+    crate::ndkinfo::ENUMS,
+    crate::ndkpi::common::ENUMS,
+    crate::netio::address::ENUMS,
+    crate::netio::interface::ENUMS,
+    crate::netio::route::ENUMS,
+    crate::wsk::client::ENUMS,
+    crate::wsk::provider::ENUMS,
+];
