@@ -1,0 +1,200 @@
+//! Receiving and sending management datagrams.
+
+use std::time::Instant;
+
+use roce_wire::bth::{Bth, DEFAULT_P_KEY, Opcode};
+use roce_wire::cm::CmMad;
+use roce_wire::deth::Deth;
+use roce_wire::frame::{ExtendedHeaders, Frame, FrameAddress, GSI_IPV6_LEN};
+use roce_wire::gid::Gid as WireGid;
+use roce_wire::mad::{GSI_Q_KEY, Mad};
+use roce_wire::num::{Psn, Qpn};
+use vrnic_abi::cm::CmReceive;
+use vrnic_abi::doorbell;
+use vrnic_abi::event::{Event, EventKind};
+use vrnic_abi::regs::FatalSyndrome;
+use zerocopy::{FromZeros, IntoBytes};
+
+use super::half_open::HalfOpen;
+use crate::device::{Device, count, new_event};
+use crate::doorbells::DoorbellMemory;
+use crate::ring::RingMemory;
+use crate::vlan;
+
+/// The service, from `CM_ENABLE` to `CM_DISABLE`.
+pub(crate) struct CmService {
+    ring: RingMemory,
+    eqn: u32,
+    producer: u32,
+    consumer: u32,
+    /// Sequence number of the next datagram that we send.
+    psn: Psn,
+    /// The ring could not be written, or the driver's index was wrong.
+    failed: bool,
+    pub half_open: HalfOpen,
+}
+
+impl CmService {
+    /// A service with an empty ring.
+    pub fn new(ring: RingMemory, eqn: u32, max_half_open: u32, doorbells: &DoorbellMemory) -> Self {
+        doorbells.store(doorbell::CM_CONSUMER, 0);
+        let half_open = HalfOpen::new(usize::try_from(max_half_open).unwrap_or(usize::MAX));
+        Self {
+            ring,
+            eqn,
+            producer: 0,
+            consumer: 0,
+            psn: Psn::default(),
+            failed: false,
+            half_open,
+        }
+    }
+
+    /// The event queue that announces what is received.
+    pub fn eqn(&self) -> u32 {
+        self.eqn
+    }
+
+    /// Nothing has gone wrong.
+    pub fn is_working(&self) -> bool {
+        !self.failed
+    }
+
+    /// Takes over the driver's consumer index. True if it moved.
+    ///
+    /// # Errors
+    /// It went back, or past what was written.
+    fn refresh(&mut self, doorbells: &DoorbellMemory) -> Result<bool, FatalSyndrome> {
+        let consumer = doorbells.load(doorbell::CM_CONSUMER);
+        let consumed = consumer.wrapping_sub(self.consumer);
+        if consumed > self.producer.wrapping_sub(self.consumer) {
+            return Err(FatalSyndrome::BAD_DOORBELL);
+        }
+        self.consumer = consumer;
+        Ok(consumed != 0)
+    }
+
+    fn is_full(&self) -> bool {
+        self.producer.wrapping_sub(self.consumer) == self.ring.entries()
+    }
+}
+
+impl Device {
+    /// Looks at the consumer index of the receive ring. True if it moved.
+    pub fn poll_cm_consumer(&mut self) -> bool {
+        let Some(cm) = self.cm.as_mut().filter(|cm| !cm.failed) else {
+            return false;
+        };
+        cm.refresh(&self.doorbells).unwrap_or_else(|syndrome| {
+            self.fail_cm(syndrome);
+            false
+        })
+    }
+
+    /// Hands a datagram to the driver, and follows the connection that it is about. `gid_index` is the address that
+    /// `frame` came to.
+    pub fn receive_mad(&mut self, frame: &Frame<'_>, gid_index: u16, mad: &Mad) {
+        self.poll_cm_consumer();
+        let Some(cm) = self.cm.as_mut().filter(|cm| !cm.failed) else {
+            return count(&mut self.statistics.drop_no_receiver, 1);
+        };
+        let delivered = !cm.is_full() && {
+            let (producer, eqn) = (cm.producer, cm.eqn);
+            let slot = receive_slot(frame, gid_index, mad);
+            let addr = cm.ring.entry(producer);
+            if self.dma.write(addr, slot.as_bytes()).is_err() {
+                return self.fail_cm(FatalSyndrome::DMA_FAULT);
+            }
+            // The slot is ours until an event announces it: if there is no room for the event, the datagram is dropped.
+            self.post_event(
+                eqn,
+                Event {
+                    number: producer.into(),
+                    ..new_event(EventKind::CM_MAD)
+                },
+            )
+        };
+        let Some(cm) = &mut self.cm else { return };
+        if delivered {
+            cm.producer = cm.producer.wrapping_add(1);
+            count(&mut self.statistics.cm_in, 1);
+        } else {
+            count(&mut self.statistics.drop_cm_full, 1);
+        }
+        let peer = WireGid::from(frame.address.ip.source()).0;
+        if let Ok(CmMad { message, .. }) = CmMad::from_bytes(mad) {
+            let abandoned = cm.half_open.received(peer, &message, delivered, Instant::now());
+            count(&mut self.statistics.cm_abandoned, u64::from(abandoned));
+        }
+    }
+
+    /// Stops the service: the driver is told, and has to disable it.
+    fn fail_cm(&mut self, syndrome: FatalSyndrome) {
+        let Some(cm) = &mut self.cm else { return };
+        cm.failed = true;
+        let eqn = cm.eqn;
+        self.post_event(
+            eqn,
+            Event {
+                number: syndrome.0.into(),
+                ..new_event(EventKind::CM_ERROR)
+            },
+        );
+    }
+
+    /// Sends a datagram to queue pair `dest_qp`.
+    pub fn transmit_mad(&mut self, address: &FrameAddress, vlan: u16, dest_qp: Qpn, mad: &Mad) {
+        let Some(cm) = &mut self.cm else { return };
+        let bth = Bth {
+            opcode: Opcode::UD_SEND_ONLY,
+            mig_req: true,
+            p_key: DEFAULT_P_KEY,
+            dest_qp,
+            psn: cm.psn,
+            ..Bth::default()
+        };
+        let deth = Some(Deth {
+            q_key: GSI_Q_KEY,
+            source_qp: Qpn::GSI,
+        });
+        let extended = ExtendedHeaders {
+            deth,
+            ..ExtendedHeaders::default()
+        };
+        let mut buffer = [0; GSI_IPV6_LEN];
+        let built = Frame {
+            address: *address,
+            bth,
+            extended,
+            payload: mad,
+        }
+        .write(&mut buffer);
+        let Some(frame) = built.ok().and_then(|length| buffer.get(..length)) else {
+            return self.go_fatal(FatalSyndrome::INTERNAL);
+        };
+        cm.psn = cm.psn.wrapping_add(1);
+        count(&mut self.statistics.cm_out, 1);
+        self.transmit(&vlan::tag(frame, vlan));
+    }
+
+    fn transmit(&mut self, frame: &[u8]) {
+        count(&mut self.statistics.rdma_out_frames, 1);
+        count(&mut self.statistics.rdma_out_octets, frame.len() as u64);
+        self.wire.transmit(frame);
+    }
+}
+
+fn receive_slot(frame: &Frame<'_>, gid_index: u16, mad: &Mad) -> CmReceive {
+    let address = &frame.address;
+    CmReceive {
+        src_mac: address.source_mac.0,
+        gid_index: gid_index.into(),
+        src_gid: WireGid::from(address.ip.source()).0,
+        udp_src_port: address.udp_source_port.into(),
+        traffic_class: address.traffic_class,
+        hop_limit: address.hop_limit,
+        src_qpn: frame.extended.deth.map_or(0, |deth| deth.source_qp.get()).into(),
+        mad: *mad,
+        ..CmReceive::new_zeroed()
+    }
+}

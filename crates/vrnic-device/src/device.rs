@@ -1,0 +1,249 @@
+//! Everything behind the NIC's lock: the state of the firmware and of the PCI function.
+//!
+//! Each file that implements a part of the device adds its own `impl Device`.
+
+use std::sync::Arc;
+
+use vrnic_abi::cm::GID_ENTRIES;
+use vrnic_abi::event::{Event, EventKind};
+use vrnic_abi::info::Statistics;
+use vrnic_abi::regs::{self, DeviceState, FatalSyndrome};
+use vrnic_abi::{U64, doorbell};
+use zerocopy::FromZeros;
+
+use crate::cm::CmService;
+use crate::command_queue::CommandQueue;
+use crate::config::NicConfig;
+use crate::config_space::ConfigSpace;
+use crate::dma::Dma;
+use crate::doorbells::DoorbellMemory;
+use crate::engine::Signal;
+use crate::event_queue::EventQueues;
+use crate::faults::FaultPlan;
+use crate::gid_table::GidTable;
+use crate::host::{HostMemory, Interrupts, Wire};
+use crate::msix::Msix;
+use crate::regs::Registers;
+
+/// The state of a NIC.
+pub(crate) struct Device {
+    pub config: NicConfig,
+    pub dma: Dma,
+    interrupts: Arc<dyn Interrupts>,
+    pub wire: Arc<dyn Wire>,
+    pub doorbells: Arc<DoorbellMemory>,
+    pub signal: Arc<Signal>,
+
+    pub config_space: ConfigSpace,
+    pub msix: Msix,
+    pub registers: Registers,
+    pub commands: Option<CommandQueue>,
+    pub event_queues: EventQueues,
+    pub gids: GidTable,
+    pub cm: Option<CmService>,
+    pub statistics: Statistics,
+    pub link_up: bool,
+    /// The link changed while the asynchronous event queue was full: it is told when there is room.
+    link_event_owed: bool,
+    removed: bool,
+    pub faults: FaultPlan,
+}
+
+impl Device {
+    pub fn new(
+        config: NicConfig,
+        memory: Arc<dyn HostMemory>,
+        interrupts: Arc<dyn Interrupts>,
+        wire: Arc<dyn Wire>,
+        doorbells: Arc<DoorbellMemory>,
+        signal: Arc<Signal>,
+    ) -> Self {
+        Self {
+            link_up: config.link_up,
+            config,
+            dma: Dma::new(memory),
+            interrupts,
+            wire,
+            doorbells,
+            signal,
+            config_space: ConfigSpace::new(),
+            msix: Msix::new(),
+            registers: Registers::new(),
+            commands: None,
+            event_queues: EventQueues::new(),
+            gids: GidTable::new(GID_ENTRIES),
+            cm: None,
+            statistics: Statistics::new_zeroed(),
+            link_event_owed: false,
+            removed: false,
+            faults: FaultPlan::default(),
+        }
+    }
+
+    /// The device reset of `CTRL_RESET`: everything but the PCI function and the link.
+    pub fn reset(&mut self) {
+        self.destroy_objects();
+        self.registers = Registers::new();
+        self.statistics = Statistics::new_zeroed();
+        self.dma.faults = 0;
+        self.msix.clear_pending();
+        if self.faults.stall_resets {
+            self.registers.state = DeviceState::RESETTING;
+        }
+    }
+
+    /// Function level reset: the device reset, and PCI configuration and MSI-X table as after power-on.
+    pub fn function_reset(&mut self) {
+        self.reset();
+        self.config_space = ConfigSpace::new();
+        self.msix = Msix::new();
+        self.configuration_changed();
+    }
+
+    /// Stops the command queue and takes everything down that commands have made.
+    pub fn stop(&mut self) {
+        self.destroy_objects();
+        self.registers.enabled = false;
+        self.registers.state = DeviceState::IDLE;
+    }
+
+    fn destroy_objects(&mut self) {
+        self.commands = None;
+        self.event_queues = EventQueues::new();
+        self.gids = GidTable::new(GID_ENTRIES);
+        self.cm = None;
+        self.link_event_owed = false;
+        if !self.removed {
+            self.doorbells.fill(0);
+        }
+        // The sleep word is among what was cleared: the engine has to write it anew.
+        self.signal.wake();
+    }
+
+    /// Surprise removal: nothing is reachable any more, in either direction.
+    pub fn remove(&mut self) {
+        self.removed = true;
+        self.destroy_objects();
+        self.doorbells.fill(vrnic_abi::pci::REMOVED);
+        self.configuration_changed();
+    }
+
+    /// The device is still there.
+    pub fn is_present(&self) -> bool {
+        !self.removed
+    }
+
+    /// Takes over what depends on the configuration space.
+    pub fn configuration_changed(&mut self) {
+        self.dma.enabled = self.is_present() && self.config_space.bus_master();
+        self.send_pending_interrupts();
+    }
+
+    /// The firmware runs.
+    pub fn is_ready(&self) -> bool {
+        self.is_present() && self.registers.state == DeviceState::READY
+    }
+
+    /// Sends an interrupt, or leaves it pending.
+    pub fn raise(&mut self, vector: u16) {
+        let open = self.interrupts_open();
+        if self.msix.signal(vector, open) {
+            self.interrupts.raise(vector);
+        }
+    }
+
+    /// Sends the interrupts that have waited for a mask to go away.
+    pub fn send_pending_interrupts(&mut self) {
+        let open = self.interrupts_open();
+        let ready = self.msix.take_ready(open);
+        (0..vrnic_abi::pci::VECTORS)
+            .filter(|vector| ready >> vector & 1 != 0)
+            .for_each(|vector| self.interrupts.raise(vector));
+    }
+
+    /// A message-signalled interrupt is a memory write: it needs bus mastering.
+    fn interrupts_open(&self) -> bool {
+        self.dma.enabled && self.config_space.msix_open()
+    }
+
+    /// Stops the device until it is reset.
+    pub fn go_fatal(&mut self, syndrome: FatalSyndrome) {
+        if !self.is_present() || self.registers.state == DeviceState::FATAL {
+            return;
+        }
+        self.registers.state = DeviceState::FATAL;
+        self.registers.syndrome = syndrome;
+        let event = Event {
+            number: syndrome.0.into(),
+            ..new_event(EventKind::FATAL)
+        };
+        self.post_async_event(event);
+        self.add_cause(regs::INT_FATAL);
+    }
+
+    /// Brings the link up or down.
+    pub fn set_link(&mut self, up: bool) {
+        if self.link_up != up {
+            self.link_up = up;
+            self.post_link_event();
+        }
+    }
+
+    fn post_link_event(&mut self) {
+        if !self.is_ready() {
+            return;
+        }
+        let mut event = Event {
+            detail: u16::from(self.link_up).into(),
+            ..new_event(EventKind::LINK)
+        };
+        event.data[0] = self.config.speed_mbps.into();
+        event.data[1] = u32::from(self.config.mtu).into();
+        self.link_event_owed = !self.post_async_event(event);
+    }
+
+    /// True if the event was written, or nobody wants it.
+    fn post_async_event(&mut self, event: Event) -> bool {
+        self.event_queues
+            .asynchronous()
+            .is_none_or(|eqn| self.post_event(eqn, event))
+    }
+
+    /// Looks at the doorbells of everything that exists. True if one has changed.
+    pub fn poll_doorbells(&mut self) -> bool {
+        if !self.is_ready() {
+            return false;
+        }
+        let mut changed = self.poll_event_queues();
+        changed |= self.poll_cm_consumer();
+        if self.link_event_owed
+            && self
+                .event_queues
+                .asynchronous()
+                .is_some_and(|eqn| self.event_queue_has_room(eqn))
+        {
+            self.post_link_event();
+        }
+        changed
+    }
+
+    /// Tells the driver whether the engine sleeps.
+    pub fn announce_sleep(&self, asleep: bool) {
+        if self.is_present() {
+            self.doorbells.store(doorbell::SLEEP, u32::from(asleep));
+        }
+    }
+}
+
+/// An event without detail.
+pub(crate) fn new_event(kind: EventKind) -> Event {
+    Event {
+        kind: kind.into(),
+        ..Event::new_zeroed()
+    }
+}
+
+/// Adds to a counter of [`Statistics`].
+pub(crate) fn count(counter: &mut U64, by: u64) {
+    *counter += by;
+}

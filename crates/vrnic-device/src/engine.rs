@@ -1,0 +1,81 @@
+//! The engine thread: polls the doorbells for a while, then sleeps until it is kicked.
+
+use std::sync::atomic::{Ordering, fence};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread;
+use std::time::Instant;
+
+use crate::nic::Shared;
+
+/// Wakes the engine. Its lock is the innermost one of the NIC: nothing else is locked while it is held.
+#[derive(Default)]
+pub(crate) struct Signal {
+    flags: Mutex<Flags>,
+    changed: Condvar,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Flags {
+    kicked: bool,
+    stop: bool,
+}
+
+impl Signal {
+    /// Makes the engine look at the doorbells.
+    pub fn wake(&self) {
+        self.set(|flags| flags.kicked = true);
+    }
+
+    /// Ends the engine.
+    pub fn stop(&self) {
+        self.set(|flags| flags.stop = true);
+    }
+
+    fn set(&self, change: impl FnOnce(&mut Flags)) {
+        change(&mut self.flags.lock().unwrap_or_else(PoisonError::into_inner));
+        self.changed.notify_one();
+    }
+
+    /// Sleeps until there is a kick, and takes it. False: the engine must end.
+    fn wait(&self) -> bool {
+        let flags = self.flags.lock().unwrap_or_else(PoisonError::into_inner);
+        let asleep = |flags: &mut Flags| !flags.kicked && !flags.stop;
+        let mut flags = self
+            .changed
+            .wait_while(flags, asleep)
+            .unwrap_or_else(PoisonError::into_inner);
+        flags.kicked = false;
+        !flags.stop
+    }
+}
+
+/// Starts the engine.
+pub(crate) fn start(shared: Arc<Shared>) -> std::io::Result<thread::JoinHandle<()>> {
+    thread::Builder::new()
+        .name("vrnic-engine".to_owned())
+        .spawn(move || run(&shared))
+}
+
+fn run(shared: &Shared) {
+    let window = shared.device().config.poll_window;
+    loop {
+        let mut last_work = Instant::now();
+        while last_work.elapsed() < window {
+            if shared.device().poll_doorbells() {
+                last_work = Instant::now();
+            }
+            thread::yield_now();
+        }
+        // After this store a driver that rings a doorbell sees that we sleep, or we see its doorbell below.
+        shared.device().announce_sleep(true);
+        fence(Ordering::SeqCst);
+        if shared.device().poll_doorbells() {
+            shared.device().announce_sleep(false);
+            continue;
+        }
+        if !shared.signal().wait() {
+            return;
+        }
+        shared.device().announce_sleep(false);
+    }
+}

@@ -1,0 +1,89 @@
+//! Frames from the wire.
+
+use roce_wire::eth::EthernetHeader;
+use roce_wire::frame::{Frame, FrameError, GsiError};
+use roce_wire::gid::Gid as WireGid;
+use roce_wire::mad::{BASE_VERSION, Mad, MadHeader, MgmtClass, split};
+use vrnic_abi::U64;
+use vrnic_abi::info::Statistics;
+
+use crate::device::{Device, count};
+use crate::vlan;
+
+/// Why a frame is dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Drop {
+    Malformed,
+    Icrc,
+    NoReceiver,
+}
+
+/// The partition that every port is in, whatever the membership bit says (IBTA 10.9.1).
+const DEFAULT_PARTITION: u16 = 0x7FFF;
+
+impl Device {
+    /// A frame has come over the wire.
+    pub fn receive(&mut self, frame: &[u8]) {
+        if !self.is_present() || !self.link_up {
+            return;
+        }
+        // Frames for other stations are not ours to count.
+        if frame.len() >= EthernetHeader::LEN && frame[..6] != self.config.mac {
+            return;
+        }
+        let (vlan_id, frame) = vlan::untag(frame);
+        if let Err(reason) = self.receive_for_us(vlan_id, &frame) {
+            count(reason.counter(&mut self.statistics), 1);
+        }
+    }
+
+    fn receive_for_us(&mut self, vlan_id: u16, bytes: &[u8]) -> Result<(), Drop> {
+        let frame = Frame::parse(bytes)?;
+        count(&mut self.statistics.rdma_in_frames, 1);
+        count(&mut self.statistics.rdma_in_octets, bytes.len() as u64);
+        let address = WireGid::from(frame.address.ip.destination()).0;
+        let gid_index = self.gids.find(address, vlan_id).ok_or(Drop::NoReceiver)?;
+        let mad = frame.gsi_mad()?;
+        if frame.bth.p_key & DEFAULT_PARTITION != DEFAULT_PARTITION || !is_communication_management(mad) {
+            return Err(Drop::NoReceiver);
+        }
+        if self.is_ready() {
+            self.receive_mad(&frame, gid_index, mad);
+        }
+        Ok(())
+    }
+}
+
+fn is_communication_management(mad: &Mad) -> bool {
+    let header = MadHeader::from_bytes(split(mad).0);
+    header.base_version == BASE_VERSION && header.mgmt_class == MgmtClass::COMM_MGT
+}
+
+impl Drop {
+    fn counter(self, statistics: &mut Statistics) -> &mut U64 {
+        match self {
+            Self::Malformed => &mut statistics.drop_malformed,
+            Self::Icrc => &mut statistics.drop_icrc,
+            Self::NoReceiver => &mut statistics.drop_no_receiver,
+        }
+    }
+}
+
+impl From<FrameError> for Drop {
+    fn from(error: FrameError) -> Self {
+        match error {
+            FrameError::NotRoce(_) => Self::NoReceiver,
+            FrameError::Icrc { .. } => Self::Icrc,
+            _ => Self::Malformed,
+        }
+    }
+}
+
+impl From<GsiError> for Drop {
+    fn from(error: GsiError) -> Self {
+        match error {
+            GsiError::Length(_) => Self::Malformed,
+            GsiError::Opcode(_) | GsiError::DestQp(_) | GsiError::QKey(_) => Self::NoReceiver,
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! Rings in host memory, contiguous or in pages.
+//!
+//! Page tables are read once, when the ring is made, into a private list: what the host writes there later has no effect.
+
+use vrnic_abi::resource::{MAX_LEVELS, Ring};
+use vrnic_abi::{PAGE_SIZE, cmd};
+
+use crate::dma::Dma;
+use crate::host::DmaFault;
+
+/// Contiguous rings begin at a multiple of this.
+const ALIGNMENT: u64 = vrnic_abi::resource::RING_ALIGNMENT;
+/// Addresses in a page of a page table.
+const TABLE_ENTRIES: usize = PAGE_SIZE as usize / size_of::<u64>();
+
+/// Why a [`Ring`] is not acceptable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RingError {
+    /// Address not aligned, or beyond the end of the address space.
+    Address,
+    /// Number of entries out of range.
+    Size,
+    /// Too many levels, or too few for the size.
+    Levels,
+    /// The reserved bytes are not zero.
+    Reserved,
+    /// A page table could not be read.
+    Fault(DmaFault),
+}
+
+/// Where the entries of a ring are.
+#[derive(Debug)]
+pub(crate) struct RingMemory {
+    place: Place,
+    entry_size: u64,
+    log2_entries: u32,
+}
+
+#[derive(Debug)]
+enum Place {
+    Contiguous(u64),
+    Pages(Vec<u64>),
+}
+
+impl RingMemory {
+    /// Checks `ring`, whose entries have `entry_size` bytes (a power of two up to a page), and finds its pages.
+    ///
+    /// # Errors
+    /// See [`RingError`].
+    pub fn new(
+        dma: &mut Dma,
+        ring: &Ring,
+        entry_size: u64,
+        log2: std::ops::RangeInclusive<u8>,
+    ) -> Result<Self, RingError> {
+        if ring.reserved != [0; 6] {
+            return Err(RingError::Reserved);
+        }
+        if !log2.contains(&ring.log2_entries) {
+            return Err(RingError::Size);
+        }
+        if ring.levels > MAX_LEVELS {
+            return Err(RingError::Levels);
+        }
+        let bytes = entry_size << ring.log2_entries;
+        let addr = ring.addr.get();
+        let place = if ring.levels == 0 {
+            check_range(addr, bytes, ALIGNMENT)?;
+            Place::Contiguous(addr)
+        } else {
+            let count = usize::try_from(bytes.div_ceil(PAGE_SIZE)).map_err(|_| RingError::Size)?;
+            let levels = u32::from(ring.levels);
+            if count > TABLE_ENTRIES.pow(levels) {
+                return Err(RingError::Levels);
+            }
+            let mut pages = vec![addr];
+            for level in (0..levels).rev() {
+                pages = read_tables(dma, &pages, count.div_ceil(TABLE_ENTRIES.pow(level)))?;
+            }
+            for page in &pages {
+                check_range(*page, PAGE_SIZE, PAGE_SIZE)?;
+            }
+            Place::Pages(pages)
+        };
+        Ok(Self {
+            place,
+            entry_size,
+            log2_entries: u32::from(ring.log2_entries),
+        })
+    }
+
+    /// Number of entries.
+    pub fn entries(&self) -> u32 {
+        1 << self.log2_entries
+    }
+
+    /// DMA address of the entry that the free-running `index` names.
+    pub fn entry(&self, index: u32) -> u64 {
+        let offset = u64::from(index & (self.entries() - 1)) * self.entry_size;
+        match &self.place {
+            Place::Contiguous(addr) => addr + offset,
+            Place::Pages(pages) => {
+                let page = usize::try_from(offset / PAGE_SIZE)
+                    .ok()
+                    .and_then(|page| pages.get(page));
+                page.map_or(0, |page| page + offset % PAGE_SIZE)
+            }
+        }
+    }
+
+    /// The phase that the entry of the free-running `index` carries.
+    pub fn phase(&self, index: u32) -> u8 {
+        cmd::phase(index, self.log2_entries)
+    }
+
+    /// Writes an entry whose last byte is its owner byte, and publishes it.
+    pub fn publish(&self, dma: &mut Dma, index: u32, entry: &[u8]) -> Result<(), DmaFault> {
+        let Some((owner, body)) = entry.split_last() else {
+            return Ok(());
+        };
+        let addr = self.entry(index);
+        dma.write(addr, body)?;
+        dma.store_release_u8(addr + body.len() as u64, *owner)
+    }
+}
+
+/// Reads the first `count` addresses of the table that the `tables` make up.
+fn read_tables(dma: &mut Dma, tables: &[u64], count: usize) -> Result<Vec<u64>, RingError> {
+    let mut addresses = Vec::with_capacity(count);
+    for table in tables {
+        check_range(*table, PAGE_SIZE, PAGE_SIZE)?;
+        let mut bytes = vec![0; (count - addresses.len()).min(TABLE_ENTRIES) * size_of::<u64>()];
+        dma.read(*table, &mut bytes).map_err(RingError::Fault)?;
+        let (words, _) = bytes.as_chunks();
+        addresses.extend(words.iter().map(|word| u64::from_le_bytes(*word)));
+    }
+    Ok(addresses)
+}
+
+fn check_range(addr: u64, bytes: u64, alignment: u64) -> Result<(), RingError> {
+    let fits = addr.checked_add(bytes).is_some();
+    if fits && addr.is_multiple_of(alignment) {
+        Ok(())
+    } else {
+        Err(RingError::Address)
+    }
+}
