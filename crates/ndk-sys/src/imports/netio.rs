@@ -21,7 +21,10 @@ imports! {
     fn GetIpInterfaceEntry = PFN_GetIpInterfaceEntry(Row: *mut MIB_IPINTERFACE_ROW) -> NTSTATUS;
 
     /// Reads all IP interfaces; free with `FreeMibTable`.
-    fn GetIpInterfaceTable = PFN_GetIpInterfaceTable(Family: ADDRESS_FAMILY, Table: *mut *mut MIB_IPINTERFACE_TABLE) -> NTSTATUS;
+    fn GetIpInterfaceTable = PFN_GetIpInterfaceTable(
+        Family: ADDRESS_FAMILY,
+        Table: *mut *mut MIB_IPINTERFACE_TABLE,
+    ) -> NTSTATUS;
 
     /// Sets all members of an IP interface to "unspecified".
     fn InitializeIpInterfaceEntry = PFN_InitializeIpInterfaceEntry(Row: *mut MIB_IPINTERFACE_ROW);
@@ -36,16 +39,28 @@ imports! {
     ) -> NTSTATUS;
 
     /// From index to LUID.
-    fn ConvertInterfaceIndexToLuid = PFN_ConvertInterfaceIndexToLuid(InterfaceIndex: NET_IFINDEX, InterfaceLuid: *mut NET_LUID) -> NTSTATUS;
+    fn ConvertInterfaceIndexToLuid = PFN_ConvertInterfaceIndexToLuid(
+        InterfaceIndex: NET_IFINDEX,
+        InterfaceLuid: *mut NET_LUID,
+    ) -> NTSTATUS;
 
     /// From LUID to index.
-    fn ConvertInterfaceLuidToIndex = PFN_ConvertInterfaceLuidToIndex(InterfaceLuid: *mut NET_LUID, InterfaceIndex: *mut u32) -> NTSTATUS;
+    fn ConvertInterfaceLuidToIndex = PFN_ConvertInterfaceLuidToIndex(
+        InterfaceLuid: *const NET_LUID,
+        InterfaceIndex: *mut u32,
+    ) -> NTSTATUS;
 
     /// From LUID to GUID.
-    fn ConvertInterfaceLuidToGuid = PFN_ConvertInterfaceLuidToGuid(InterfaceLuid: *mut NET_LUID, InterfaceGuid: *mut GUID) -> NTSTATUS;
+    fn ConvertInterfaceLuidToGuid = PFN_ConvertInterfaceLuidToGuid(
+        InterfaceLuid: *const NET_LUID,
+        InterfaceGuid: *mut GUID,
+    ) -> NTSTATUS;
 
     /// From GUID to LUID.
-    fn ConvertInterfaceGuidToLuid = PFN_ConvertInterfaceGuidToLuid(InterfaceGuid: *mut GUID, InterfaceLuid: *mut NET_LUID) -> NTSTATUS;
+    fn ConvertInterfaceGuidToLuid = PFN_ConvertInterfaceGuidToLuid(
+        InterfaceGuid: *const GUID,
+        InterfaceLuid: *mut NET_LUID,
+    ) -> NTSTATUS;
 
     /// Reads all unicast addresses; free with `FreeMibTable`.
     fn GetUnicastIpAddressTable = PFN_GetUnicastIpAddressTable(
@@ -54,10 +69,14 @@ imports! {
     ) -> NTSTATUS;
 
     /// Reads a unicast address.
-    fn GetUnicastIpAddressEntry = PFN_GetUnicastIpAddressEntry(Row: *mut MIB_UNICASTIPADDRESS_ROW) -> NTSTATUS;
+    fn GetUnicastIpAddressEntry = PFN_GetUnicastIpAddressEntry(
+        Row: *mut MIB_UNICASTIPADDRESS_ROW,
+    ) -> NTSTATUS;
 
     /// Sets all members of a unicast address to "unspecified".
-    fn InitializeUnicastIpAddressEntry = PFN_InitializeUnicastIpAddressEntry(Row: *mut MIB_UNICASTIPADDRESS_ROW);
+    fn InitializeUnicastIpAddressEntry = PFN_InitializeUnicastIpAddressEntry(
+        Row: *mut MIB_UNICASTIPADDRESS_ROW,
+    );
 
     /// Asks to be told of changed unicast addresses.
     fn NotifyUnicastIpAddressChange = PFN_NotifyUnicastIpAddressChange(
@@ -81,14 +100,17 @@ imports! {
     fn GetIpForwardEntry2 = PFN_GetIpForwardEntry2(Row: *mut MIB_IPFORWARD_ROW2) -> NTSTATUS;
 
     /// Reads all routes; free with `FreeMibTable`.
-    fn GetIpForwardTable2 = PFN_GetIpForwardTable2(Family: ADDRESS_FAMILY, Table: *mut *mut MIB_IPFORWARD_TABLE2) -> NTSTATUS;
+    fn GetIpForwardTable2 = PFN_GetIpForwardTable2(
+        Family: ADDRESS_FAMILY,
+        Table: *mut *mut MIB_IPFORWARD_TABLE2,
+    ) -> NTSTATUS;
 
     /// Finds route and source address to a destination. IRQL <= `DISPATCH_LEVEL`.
     fn GetBestRoute2 = PFN_GetBestRoute2(
         InterfaceLuid: *mut NET_LUID,
         InterfaceIndex: NET_IFINDEX,
-        SourceAddress: *mut SOCKADDR_INET,
-        DestinationAddress: *mut SOCKADDR_INET,
+        SourceAddress: *const SOCKADDR_INET,
+        DestinationAddress: *const SOCKADDR_INET,
         AddressSortOptions: u32,
         BestRoute: *mut MIB_IPFORWARD_ROW2,
         BestSourceAddress: *mut SOCKADDR_INET,
@@ -107,13 +129,22 @@ imports! {
     fn GetIpNetEntry2 = PFN_GetIpNetEntry2(Row: *mut MIB_IPNET_ROW2) -> NTSTATUS;
 
     /// Reads all neighbours; free with `FreeMibTable`.
-    fn GetIpNetTable2 = PFN_GetIpNetTable2(Family: ADDRESS_FAMILY, Table: *mut *mut MIB_IPNET_TABLE2) -> NTSTATUS;
+    fn GetIpNetTable2 = PFN_GetIpNetTable2(
+        Family: ADDRESS_FAMILY,
+        Table: *mut *mut MIB_IPNET_TABLE2,
+    ) -> NTSTATUS;
 
     /// Resolves a neighbour's hardware address; waits for the answer.
-    fn ResolveIpNetEntry2 = PFN_ResolveIpNetEntry2(Row: *mut MIB_IPNET_ROW2, SourceAddress: *mut SOCKADDR_INET) -> NTSTATUS;
+    fn ResolveIpNetEntry2 = PFN_ResolveIpNetEntry2(
+        Row: *mut MIB_IPNET_ROW2,
+        SourceAddress: *const SOCKADDR_INET,
+    ) -> NTSTATUS;
 
     /// Forgets neighbours.
-    fn FlushIpNetTable2 = PFN_FlushIpNetTable2(Family: ADDRESS_FAMILY, InterfaceIndex: NET_IFINDEX) -> NTSTATUS;
+    fn FlushIpNetTable2 = PFN_FlushIpNetTable2(
+        Family: ADDRESS_FAMILY,
+        InterfaceIndex: NET_IFINDEX,
+    ) -> NTSTATUS;
 
     /// Ends a notification; waits for its callbacks.
     fn CancelMibChangeNotify2 = PFN_CancelMibChangeNotify2(NotificationHandle: HANDLE) -> NTSTATUS;
@@ -122,7 +153,10 @@ imports! {
     fn FreeMibTable = PFN_FreeMibTable(Memory: *mut c_void);
 
     /// Registers a WSK client. IRQL <= `APC_LEVEL`.
-    fn WskRegister = PFN_WskRegister(WskClientNpi: *mut WSK_CLIENT_NPI, WskRegistration: *mut WSK_REGISTRATION) -> NTSTATUS;
+    fn WskRegister = PFN_WskRegister(
+        WskClientNpi: *mut WSK_CLIENT_NPI,
+        WskRegistration: *mut WSK_REGISTRATION,
+    ) -> NTSTATUS;
 
     /// Undoes `WskRegister`; waits for what the client has captured. IRQL <= `APC_LEVEL`.
     fn WskDeregister = PFN_WskDeregister(WskRegistration: *mut WSK_REGISTRATION);

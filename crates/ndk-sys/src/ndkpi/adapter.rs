@@ -48,7 +48,7 @@ functions! {
     /// Creates a local endpoint that several outgoing connections share (ndkpi.h).
     fn NDK_FN_CREATE_SHARED_ENDPOINT(
         pNdkAdapter: *mut NDK_ADAPTER,
-        pAddress: *mut SOCKADDR,
+        pAddress: *const SOCKADDR,
         AddressLength: u32,
         CreateCompletion: Option<NDK_FN_CREATE_COMPLETION>,
         RequestContext: *mut c_void,
@@ -106,6 +106,6 @@ layouts! {
     /// An adapter as its consumer sees it; the provider's data may follow (ndkpi.h).
     pub struct NDK_ADAPTER: 0x30 {
         Header @ 0x0: NDK_OBJECT_HEADER,
-        Dispatch @ 0x28: *mut NDK_ADAPTER_DISPATCH,
+        Dispatch @ 0x28: *const NDK_ADAPTER_DISPATCH,
     }
 }

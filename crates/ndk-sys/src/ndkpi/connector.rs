@@ -14,17 +14,20 @@ functions! {
     /// Says, once, that the connection has ended (ndkpi.h).
     fn NDK_FN_DISCONNECT_EVENT_CALLBACK(DisconnectEventContext: *mut c_void);
 
+    /// Says, once, that the connection has ended, and the provider's reason or 0 (ndkpi.h, NDKPI 2.1).
+    fn NDK_FN_DISCONNECT_EVENT_CALLBACK_EX(DisconnectEventContext: *mut c_void, ProviderDisconnectReason: u32);
+
     /// Requests a connection from a local to a remote address, with private data (ndkpi.h).
     fn NDK_FN_CONNECT(
         pNdkConnector: *mut NDK_CONNECTOR,
         pNdkQp: *mut NDK_QP,
-        pSrcAddress: *mut SOCKADDR,
+        pSrcAddress: *const SOCKADDR,
         SrcAddressLength: u32,
-        pDestAddress: *mut SOCKADDR,
+        pDestAddress: *const SOCKADDR,
         DestAddressLength: u32,
         InboundReadLimit: u32,
         OutboundReadLimit: u32,
-        pPrivateData: *mut c_void,
+        pPrivateData: *const c_void,
         PrivateDataLength: u32,
         RequestCompletion: Option<NDK_FN_REQUEST_COMPLETION>,
         RequestContext: *mut c_void,
@@ -35,23 +38,43 @@ functions! {
         pNdkConnector: *mut NDK_CONNECTOR,
         pNdkQp: *mut NDK_QP,
         pNdkSharedEndpoint: *mut NDK_SHARED_ENDPOINT,
-        pDestAddress: *mut SOCKADDR,
+        pDestAddress: *const SOCKADDR,
         DestAddressLength: u32,
         InboundReadLimit: u32,
         OutboundReadLimit: u32,
-        pPrivateData: *mut c_void,
+        pPrivateData: *const c_void,
         PrivateDataLength: u32,
         RequestCompletion: Option<NDK_FN_REQUEST_COMPLETION>,
         RequestContext: *mut c_void,
     ) -> NTSTATUS;
 
-    /// Says, once, that the connection has ended, and the provider's reason or 0 (ndkpi.h, NDKPI 2.1).
-    fn NDK_FN_DISCONNECT_EVENT_CALLBACK_EX(DisconnectEventContext: *mut c_void, ProviderDisconnectReason: u32);
+    /// Confirms a connection that the peer has accepted (ndkpi.h).
+    fn NDK_FN_COMPLETE_CONNECT(
+        pNdkConnector: *mut NDK_CONNECTOR,
+        DisconnectEvent: Option<NDK_FN_DISCONNECT_EVENT_CALLBACK>,
+        DisconnectEventContext: *mut c_void,
+        RequestCompletion: Option<NDK_FN_REQUEST_COMPLETION>,
+        RequestContext: *mut c_void,
+    ) -> NTSTATUS;
 
     /// [`NDK_FN_COMPLETE_CONNECT`] with a disconnect event that has a reason (ndkpi.h, NDKPI 2.1).
     fn NDK_FN_COMPLETE_CONNECT_EX(
         pNdkConnector: *mut NDK_CONNECTOR,
         DisconnectEvent: Option<NDK_FN_DISCONNECT_EVENT_CALLBACK_EX>,
+        DisconnectEventContext: *mut c_void,
+        RequestCompletion: Option<NDK_FN_REQUEST_COMPLETION>,
+        RequestContext: *mut c_void,
+    ) -> NTSTATUS;
+
+    /// Accepts an incoming connection request, with private data (ndkpi.h).
+    fn NDK_FN_ACCEPT(
+        pNdkConnector: *mut NDK_CONNECTOR,
+        pNdkQp: *mut NDK_QP,
+        InboundReadLimit: u32,
+        OutboundReadLimit: u32,
+        pPrivateData: *const c_void,
+        PrivateDataLength: u32,
+        DisconnectEvent: Option<NDK_FN_DISCONNECT_EVENT_CALLBACK>,
         DisconnectEventContext: *mut c_void,
         RequestCompletion: Option<NDK_FN_REQUEST_COMPLETION>,
         RequestContext: *mut c_void,
@@ -71,34 +94,11 @@ functions! {
         RequestContext: *mut c_void,
     ) -> NTSTATUS;
 
-    /// Confirms a connection that the peer has accepted (ndkpi.h).
-    fn NDK_FN_COMPLETE_CONNECT(
-        pNdkConnector: *mut NDK_CONNECTOR,
-        DisconnectEvent: Option<NDK_FN_DISCONNECT_EVENT_CALLBACK>,
-        DisconnectEventContext: *mut c_void,
-        RequestCompletion: Option<NDK_FN_REQUEST_COMPLETION>,
-        RequestContext: *mut c_void,
-    ) -> NTSTATUS;
-
-    /// Accepts an incoming connection request, with private data (ndkpi.h).
-    fn NDK_FN_ACCEPT(
-        pNdkConnector: *mut NDK_CONNECTOR,
-        pNdkQp: *mut NDK_QP,
-        InboundReadLimit: u32,
-        OutboundReadLimit: u32,
-        pPrivateData: *mut c_void,
-        PrivateDataLength: u32,
-        DisconnectEvent: Option<NDK_FN_DISCONNECT_EVENT_CALLBACK>,
-        DisconnectEventContext: *mut c_void,
-        RequestCompletion: Option<NDK_FN_REQUEST_COMPLETION>,
-        RequestContext: *mut c_void,
-    ) -> NTSTATUS;
-
     /// Rejects an incoming request, or a connection that the peer accepted and nobody confirmed yet.
     /// Synchronous: there is no completion callback (ndkpi.h).
     fn NDK_FN_REJECT(
         pNdkConnector: *mut NDK_CONNECTOR,
-        pPrivateData: *mut c_void,
+        pPrivateData: *const c_void,
         PrivateDataLength: u32,
     ) -> NTSTATUS;
 
@@ -144,7 +144,7 @@ functions! {
     /// Starts to listen on an address (ndkpi.h).
     fn NDK_FN_LISTEN(
         pNdkListener: *mut NDK_LISTENER,
-        pAddress: *mut SOCKADDR,
+        pAddress: *const SOCKADDR,
         AddressLength: u32,
         RequestCompletion: Option<NDK_FN_REQUEST_COMPLETION>,
         RequestContext: *mut c_void,
@@ -190,7 +190,7 @@ layouts! {
     /// A connector as its consumer sees it; the provider's data may follow (ndkpi.h).
     pub struct NDK_CONNECTOR: 0x30 {
         Header @ 0x0: NDK_OBJECT_HEADER,
-        Dispatch @ 0x28: *mut NDK_CONNECTOR_DISPATCH,
+        Dispatch @ 0x28: *const NDK_CONNECTOR_DISPATCH,
     }
 
     /// Functions of a listener (ndkpi.h).
@@ -205,7 +205,7 @@ layouts! {
     /// A listener as its consumer sees it; the provider's data may follow (ndkpi.h).
     pub struct NDK_LISTENER: 0x30 {
         Header @ 0x0: NDK_OBJECT_HEADER,
-        Dispatch @ 0x28: *mut NDK_LISTENER_DISPATCH,
+        Dispatch @ 0x28: *const NDK_LISTENER_DISPATCH,
     }
 
     /// Functions of a shared endpoint (ndkpi.h).
@@ -218,6 +218,6 @@ layouts! {
     /// A shared endpoint as its consumer sees it; the provider's data may follow (ndkpi.h).
     pub struct NDK_SHARED_ENDPOINT: 0x30 {
         Header @ 0x0: NDK_OBJECT_HEADER,
-        Dispatch @ 0x28: *mut NDK_SHARED_ENDPOINT_DISPATCH,
+        Dispatch @ 0x28: *const NDK_SHARED_ENDPOINT_DISPATCH,
     }
 }

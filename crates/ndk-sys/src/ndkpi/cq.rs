@@ -50,6 +50,6 @@ layouts! {
     /// A completion queue as its consumer sees it; the provider's data may follow (ndkpi.h).
     pub struct NDK_CQ: 0x30 {
         Header @ 0x0: NDK_OBJECT_HEADER,
-        Dispatch @ 0x28: *mut NDK_CQ_DISPATCH,
+        Dispatch @ 0x28: *const NDK_CQ_DISPATCH,
     }
 }

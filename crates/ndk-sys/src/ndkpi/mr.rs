@@ -58,7 +58,7 @@ layouts! {
     /// A memory region as its consumer sees it; the provider's data may follow (ndkpi.h).
     pub struct NDK_MR: 0x30 {
         Header @ 0x0: NDK_OBJECT_HEADER,
-        Dispatch @ 0x28: *mut NDK_MR_DISPATCH,
+        Dispatch @ 0x28: *const NDK_MR_DISPATCH,
     }
 
     /// Functions of a memory window (ndkpi.h).
@@ -71,6 +71,6 @@ layouts! {
     /// A memory window as its consumer sees it; the provider's data may follow (ndkpi.h).
     pub struct NDK_MW: 0x30 {
         Header @ 0x0: NDK_OBJECT_HEADER,
-        Dispatch @ 0x28: *mut NDK_MW_DISPATCH,
+        Dispatch @ 0x28: *const NDK_MW_DISPATCH,
     }
 }

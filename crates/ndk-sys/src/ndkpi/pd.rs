@@ -90,6 +90,6 @@ layouts! {
     /// A protection domain as its consumer sees it; the provider's data may follow (ndkpi.h).
     pub struct NDK_PD: 0x30 {
         Header @ 0x0: NDK_OBJECT_HEADER,
-        Dispatch @ 0x28: *mut NDK_PD_DISPATCH,
+        Dispatch @ 0x28: *const NDK_PD_DISPATCH,
     }
 }

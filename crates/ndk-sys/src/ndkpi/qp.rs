@@ -14,7 +14,7 @@ functions! {
     fn NDK_FN_SEND(
         pNdkQp: *mut NDK_QP,
         RequestContext: *mut c_void,
-        pSgl: *mut NDK_SGE,
+        pSgl: *const NDK_SGE,
         nSge: u32,
         Flags: u32,
     ) -> NTSTATUS;
@@ -23,7 +23,7 @@ functions! {
     fn NDK_FN_RECEIVE(
         pNdkQp: *mut NDK_QP,
         RequestContext: *mut c_void,
-        pSgl: *mut NDK_SGE,
+        pSgl: *const NDK_SGE,
         nSge: u32,
     ) -> NTSTATUS;
 
@@ -44,7 +44,7 @@ functions! {
         RequestContext: *mut c_void,
         pMr: *mut NDK_MR,
         AdapterPageCount: u32,
-        AdapterPageArray: *mut NDK_LOGICAL_ADDRESS,
+        AdapterPageArray: *const NDK_LOGICAL_ADDRESS,
         FBO: u32,
         Length: usize,
         BaseVirtualAddress: *mut c_void,
@@ -63,7 +63,7 @@ functions! {
     fn NDK_FN_READ(
         pNdkQp: *mut NDK_QP,
         RequestContext: *mut c_void,
-        pSgl: *mut NDK_SGE,
+        pSgl: *const NDK_SGE,
         nSge: u32,
         RemoteAddress: u64,
         RemoteToken: u32,
@@ -74,7 +74,7 @@ functions! {
     fn NDK_FN_WRITE(
         pNdkQp: *mut NDK_QP,
         RequestContext: *mut c_void,
-        pSgl: *mut NDK_SGE,
+        pSgl: *const NDK_SGE,
         nSge: u32,
         RemoteAddress: u64,
         RemoteToken: u32,
@@ -85,7 +85,7 @@ functions! {
     fn NDK_FN_SEND_AND_INVALIDATE(
         pNdkQp: *mut NDK_QP,
         RequestContext: *mut c_void,
-        pSgl: *mut NDK_SGE,
+        pSgl: *const NDK_SGE,
         nSge: u32,
         Flags: u32,
         RemoteToken: u32,
@@ -111,6 +111,6 @@ layouts! {
     /// A queue pair as its consumer sees it; the provider's data may follow (ndkpi.h).
     pub struct NDK_QP: 0x30 {
         Header @ 0x0: NDK_OBJECT_HEADER,
-        Dispatch @ 0x28: *mut NDK_QP_DISPATCH,
+        Dispatch @ 0x28: *const NDK_QP_DISPATCH,
     }
 }

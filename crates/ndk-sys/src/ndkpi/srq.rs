@@ -23,7 +23,7 @@ functions! {
     fn NDK_FN_SRQ_RECEIVE(
         pNdkSrq: *mut NDK_SRQ,
         RequestContext: *mut c_void,
-        pSgl: *mut NDK_SGE,
+        pSgl: *const NDK_SGE,
         nSge: u32,
     ) -> NTSTATUS;
 }
@@ -40,6 +40,6 @@ layouts! {
     /// A shared receive queue as its consumer sees it; the provider's data may follow (ndkpi.h).
     pub struct NDK_SRQ: 0x30 {
         Header @ 0x0: NDK_OBJECT_HEADER,
-        Dispatch @ 0x28: *mut NDK_SRQ_DISPATCH,
+        Dispatch @ 0x28: *const NDK_SRQ_DISPATCH,
     }
 }

@@ -78,7 +78,7 @@ functions! {
         RemoteAddress: *mut SOCKADDR,
         AcceptSocket: *mut WSK_SOCKET,
         AcceptSocketContext: *mut *mut c_void,
-        AcceptSocketDispatch: *mut *mut WSK_CLIENT_CONNECTION_DISPATCH,
+        AcceptSocketDispatch: *mut *const WSK_CLIENT_CONNECTION_DISPATCH,
     ) -> NTSTATUS;
 
     /// Asks what to do with a connection request (wsk.h).
@@ -133,7 +133,7 @@ layouts! {
     /// What `WskRegister` takes (wsk.h).
     pub struct WSK_CLIENT_NPI: 0x10 {
         ClientContext @ 0x0: *mut c_void,
-        Dispatch @ 0x8: *mut WSK_CLIENT_DISPATCH,
+        Dispatch @ 0x8: *const WSK_CLIENT_DISPATCH,
     }
 
     /// Callbacks of a listening socket (wsk.h).
@@ -157,8 +157,8 @@ layouts! {
 
     /// Callbacks of a stream socket (wsk.h).
     pub struct WSK_CLIENT_STREAM_DISPATCH: 0x10 {
-        Listen @ 0x0: *mut WSK_CLIENT_LISTEN_DISPATCH,
-        Connect @ 0x8: *mut WSK_CLIENT_CONNECTION_DISPATCH,
+        Listen @ 0x0: *const WSK_CLIENT_LISTEN_DISPATCH,
+        Connect @ 0x8: *const WSK_CLIENT_CONNECTION_DISPATCH,
     }
 
     /// A part of an MDL chain (wsk.h).
@@ -197,13 +197,13 @@ layouts! {
 
     /// Which event callbacks are on (wsk.h).
     pub struct WSK_EVENT_CALLBACK_CONTROL: 0x10 {
-        NpiId @ 0x0: *mut GUID,
+        NpiId @ 0x0: *const GUID,
         EventMask @ 0x8: u32,
     }
 
     /// What the client gives to an extension (wsk.h).
     pub struct WSK_EXTENSION_CONTROL_IN: 0x18 {
-        NpiId @ 0x0: *mut GUID,
+        NpiId @ 0x0: *const GUID,
         ClientContext @ 0x8: *mut c_void,
         ClientDispatch @ 0x10: *const c_void,
     }
@@ -228,12 +228,12 @@ layouts! {
         SocketType @ 0x0: u16,
         AddressFamily @ 0x2: ADDRESS_FAMILY,
         Protocol @ 0x4: u32,
-        TdiDeviceName @ 0x8: *mut u16,
+        TdiDeviceName @ 0x8: *const u16,
     }
 
     /// Maps kinds of sockets to TDI devices (wsk.h).
     pub struct WSK_TDI_MAP_INFO: 0x10 {
         ElementCount @ 0x0: u32,
-        Map @ 0x8: *mut WSK_TDI_MAP,
+        Map @ 0x8: *const WSK_TDI_MAP,
     }
 }

@@ -42,7 +42,7 @@ functions! {
         RemoteAddress: *mut SOCKADDR,
         Flags: u32,
         SocketContext: *mut c_void,
-        Dispatch: *mut WSK_CLIENT_CONNECTION_DISPATCH,
+        Dispatch: *const WSK_CLIENT_CONNECTION_DISPATCH,
         OwningProcess: *mut c_void,
         OwningThread: *mut c_void,
         SecurityDescriptor: *mut c_void,
@@ -141,7 +141,7 @@ functions! {
         ListenSocket: *mut WSK_SOCKET,
         Flags: u32,
         AcceptSocketContext: *mut c_void,
-        AcceptSocketDispatch: *mut WSK_CLIENT_CONNECTION_DISPATCH,
+        AcceptSocketDispatch: *const WSK_CLIENT_CONNECTION_DISPATCH,
         LocalAddress: *mut SOCKADDR,
         RemoteAddress: *mut SOCKADDR,
         Irp: *mut c_void,
@@ -255,7 +255,7 @@ layouts! {
     /// What `WskCaptureProviderNPI` returns (wsk.h).
     pub struct WSK_PROVIDER_NPI: 0x10 {
         Client @ 0x0: *mut c_void,
-        Dispatch @ 0x8: *mut WSK_PROVIDER_DISPATCH,
+        Dispatch @ 0x8: *const WSK_PROVIDER_DISPATCH,
     }
 
     /// Versions that the subsystem supports (wsk.h).

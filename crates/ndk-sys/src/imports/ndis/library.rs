@@ -129,7 +129,9 @@ imports! {
     ) -> NDIS_STATUS;
 
     /// Number of processors; optionally all groups' affinity. Any IRQL.
-    fn NdisSystemActiveProcessorCount = PFN_NdisSystemActiveProcessorCount(ActiveProcessors: *mut KAFFINITY) -> u32;
+    fn NdisSystemActiveProcessorCount = PFN_NdisSystemActiveProcessorCount(
+        ActiveProcessors: *mut KAFFINITY,
+    ) -> u32;
 
     /// Number of processors of a group. Any IRQL.
     fn NdisGroupActiveProcessorCount = PFN_NdisGroupActiveProcessorCount(Group: u16) -> u32;
@@ -138,7 +140,10 @@ imports! {
     fn NdisCurrentProcessorIndex = PFN_NdisCurrentProcessorIndex() -> u32;
 
     /// From index to group and number. Any IRQL.
-    fn NdisProcessorIndexToNumber = PFN_NdisProcessorIndexToNumber(ProcIndex: u32, ProcNum: *mut PROCESSOR_NUMBER) -> NTSTATUS;
+    fn NdisProcessorIndexToNumber = PFN_NdisProcessorIndexToNumber(
+        ProcIndex: u32,
+        ProcNum: *mut PROCESSOR_NUMBER,
+    ) -> NTSTATUS;
 
     /// From group and number to index. Any IRQL.
     fn NdisProcessorNumberToIndex = PFN_NdisProcessorNumberToIndex(ProcNum: PROCESSOR_NUMBER) -> u32;
@@ -201,7 +206,9 @@ imports! {
     ) -> *mut NET_BUFFER;
 
     /// Allocates a net buffer with MDL and data. IRQL <= `DISPATCH_LEVEL`.
-    fn NdisAllocateNetBufferMdlAndData = PFN_NdisAllocateNetBufferMdlAndData(PoolHandle: NDIS_HANDLE) -> *mut NET_BUFFER;
+    fn NdisAllocateNetBufferMdlAndData = PFN_NdisAllocateNetBufferMdlAndData(
+        PoolHandle: NDIS_HANDLE,
+    ) -> *mut NET_BUFFER;
 
     /// Frees a net buffer. IRQL <= `DISPATCH_LEVEL`.
     fn NdisFreeNetBuffer = PFN_NdisFreeNetBuffer(NetBuffer: *mut NET_BUFFER);
@@ -215,7 +222,10 @@ imports! {
     ) -> NDIS_STATUS;
 
     /// Releases context space. IRQL <= `DISPATCH_LEVEL`.
-    fn NdisFreeNetBufferListContext = PFN_NdisFreeNetBufferListContext(NetBufferList: *mut NET_BUFFER_LIST, ContextSize: u16);
+    fn NdisFreeNetBufferListContext = PFN_NdisFreeNetBufferListContext(
+        NetBufferList: *mut NET_BUFFER_LIST,
+        ContextSize: u16,
+    );
 
     /// A contiguous view of the first bytes of a net buffer. IRQL <= `DISPATCH_LEVEL`.
     fn NdisGetDataBuffer = PFN_NdisGetDataBuffer(
@@ -282,10 +292,16 @@ imports! {
     );
 
     /// Number of pages of a net buffer's data. IRQL <= `DISPATCH_LEVEL`.
-    fn NdisQueryNetBufferPhysicalCount = PFN_NdisQueryNetBufferPhysicalCount(NetBuffer: *mut NET_BUFFER) -> u32;
+    fn NdisQueryNetBufferPhysicalCount = PFN_NdisQueryNetBufferPhysicalCount(
+        NetBuffer: *mut NET_BUFFER,
+    ) -> u32;
 
     /// Describes non-paged memory by an MDL. IRQL <= `DISPATCH_LEVEL`.
-    fn NdisAllocateMdl = PFN_NdisAllocateMdl(NdisHandle: NDIS_HANDLE, VirtualAddress: *mut c_void, Length: u32) -> *mut MDL;
+    fn NdisAllocateMdl = PFN_NdisAllocateMdl(
+        NdisHandle: NDIS_HANDLE,
+        VirtualAddress: *mut c_void,
+        Length: u32,
+    ) -> *mut MDL;
 
     /// Frees the MDL. IRQL <= `DISPATCH_LEVEL`.
     fn NdisFreeMdl = PFN_NdisFreeMdl(Mdl: *mut MDL);

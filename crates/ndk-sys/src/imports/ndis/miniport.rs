@@ -23,7 +23,9 @@ imports! {
     ) -> NDIS_STATUS;
 
     /// Undoes `NdisMRegisterMiniportDriver`; halts the adapters. `PASSIVE_LEVEL`.
-    fn NdisMDeregisterMiniportDriver = PFN_NdisMDeregisterMiniportDriver(NdisMiniportDriverHandle: NDIS_HANDLE);
+    fn NdisMDeregisterMiniportDriver = PFN_NdisMDeregisterMiniportDriver(
+        NdisMiniportDriverHandle: NDIS_HANDLE,
+    );
 
     /// Registers optional handlers, the NDK provider's for one. `PASSIVE_LEVEL`.
     fn NdisSetOptionalHandlers = PFN_NdisSetOptionalHandlers(
@@ -47,7 +49,10 @@ imports! {
     fn NdisMPauseComplete = PFN_NdisMPauseComplete(MiniportAdapterHandle: NDIS_HANDLE);
 
     /// Completes a pended restart. `PASSIVE_LEVEL`.
-    fn NdisMRestartComplete = PFN_NdisMRestartComplete(MiniportAdapterHandle: NDIS_HANDLE, Status: NDIS_STATUS);
+    fn NdisMRestartComplete = PFN_NdisMRestartComplete(
+        MiniportAdapterHandle: NDIS_HANDLE,
+        Status: NDIS_STATUS,
+    );
 
     /// Completes a pended reset. IRQL <= `DISPATCH_LEVEL`.
     fn NdisMResetComplete = PFN_NdisMResetComplete(
@@ -106,7 +111,11 @@ imports! {
     ) -> NDIS_STATUS;
 
     /// Undoes `NdisMMapIoSpace`. `PASSIVE_LEVEL`.
-    fn NdisMUnmapIoSpace = PFN_NdisMUnmapIoSpace(MiniportAdapterHandle: NDIS_HANDLE, VirtualAddress: *mut c_void, Length: u32);
+    fn NdisMUnmapIoSpace = PFN_NdisMUnmapIoSpace(
+        MiniportAdapterHandle: NDIS_HANDLE,
+        VirtualAddress: *mut c_void,
+        Length: u32,
+    );
 
     /// Reads PCI configuration space; returns how many bytes. IRQL <= `DISPATCH_LEVEL`.
     fn NdisMGetBusData = PFN_NdisMGetBusData(
@@ -170,7 +179,9 @@ imports! {
     ) -> NDIS_STATUS;
 
     /// Undoes `NdisMRegisterScatterGatherDma`. `PASSIVE_LEVEL`.
-    fn NdisMDeregisterScatterGatherDma = PFN_NdisMDeregisterScatterGatherDma(NdisMiniportDmaHandle: NDIS_HANDLE);
+    fn NdisMDeregisterScatterGatherDma = PFN_NdisMDeregisterScatterGatherDma(
+        NdisMiniportDmaHandle: NDIS_HANDLE,
+    );
 
     /// Maps a net buffer for DMA, and calls `MiniportProcessSGList`. `DISPATCH_LEVEL`.
     fn NdisMAllocateNetBufferSGList = PFN_NdisMAllocateNetBufferSGList(
@@ -245,7 +256,9 @@ imports! {
     );
 
     /// Says that the adapter is back at full power. `PASSIVE_LEVEL`.
-    fn NdisMIdleNotificationComplete = PFN_NdisMIdleNotificationComplete(MiniportAdapterHandle: NDIS_HANDLE);
+    fn NdisMIdleNotificationComplete = PFN_NdisMIdleNotificationComplete(
+        MiniportAdapterHandle: NDIS_HANDLE,
+    );
 
     /// Sleeps for some microseconds. `PASSIVE_LEVEL`.
     fn NdisMSleep = PFN_NdisMSleep(MicrosecondsToSleep: u32);
