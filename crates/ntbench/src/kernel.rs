@@ -1,10 +1,14 @@
 //! The kernel that drivers are loaded into. There is one at a time in a process.
 
 use crate::cpu::{call, fault, irql, thread, vp};
-use crate::nt::debug;
 use crate::nt::driver::Driver;
+use crate::nt::{debug, event_log, registry, timer, work};
 use crate::pe::file::LoadError;
+use crate::verifier::faults;
+use crate::verifier::limits::{self, Limits};
+use crate::verifier::pool::{self, Placement};
 use parking_lot::{Mutex, MutexGuard};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 /// How to boot.
@@ -14,6 +18,12 @@ pub struct Config {
     pub processors: usize,
     /// Whether the drivers' debug output goes to stderr as well.
     pub echo_debug: bool,
+    /// How pool allocations are placed.
+    pub pool: Placement,
+    /// Time limits.
+    pub limits: Limits,
+    /// Resource faults: each distinct call stack fails once, except those given here. `None` turns them off.
+    pub fault_injection: Option<BTreeSet<String>>,
 }
 
 impl Default for Config {
@@ -21,6 +31,9 @@ impl Default for Config {
         Self {
             processors: 2,
             echo_debug: true,
+            pool: Placement::default(),
+            limits: Limits::default(),
+            fault_injection: None,
         }
     }
 }
@@ -29,6 +42,7 @@ static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 /// A booted kernel; booting another waits until this one is dropped.
 pub struct Kernel {
+    _timers: timer::Timers,
     _processors: vp::Processors,
     _one: MutexGuard<'static, ()>,
 }
@@ -41,7 +55,16 @@ impl Kernel {
         fault::prepare_thread();
         debug::clear_log();
         debug::set_echo(config.echo_debug);
+        event_log::clear();
+        registry::clear();
+        pool::set_placement(config.pool);
+        limits::set(config.limits);
+        faults::configure(
+            config.fault_injection.is_some(),
+            config.fault_injection.clone().unwrap_or_default(),
+        );
         Self {
+            _timers: timer::Timers::start(),
             _processors: vp::Processors::start(config.processors),
             _one: one,
         }
@@ -75,6 +98,14 @@ impl Kernel {
     #[must_use]
     pub fn call(&self, target: usize, arguments: &[u64]) -> u64 {
         call::call(target, arguments)
+    }
+
+    /// Waits until no DPC and no work item is queued or running. Timers that are set stay set.
+    pub fn settle(&self) {
+        work::flush();
+        for vp in vp::all() {
+            vp.flush_dpcs();
+        }
     }
 
     /// What drivers have printed.

@@ -146,6 +146,25 @@ pub fn decommit(address: usize, size: usize) {
     assert!(result == 0, "madvise: {}", io::Error::last_os_error());
 }
 
+/// Whether a page is mapped with any access. Asks the kernel to copy a byte from it, which fails instead of faulting.
+#[must_use]
+pub fn is_mapped(address: usize) -> bool {
+    let mut byte = 0_u8;
+    let local = libc::iovec {
+        iov_base: (&raw mut byte).cast(),
+        iov_len: 1,
+    };
+    let remote = libc::iovec {
+        iov_base: address as *mut libc::c_void,
+        iov_len: 1,
+    };
+    // SAFETY: getpid cannot fail.
+    let process = unsafe { libc::getpid() };
+    // SAFETY: the local buffer has one byte; the remote address may be anything.
+    let copied = unsafe { libc::process_vm_readv(process, &raw const local, 1, &raw const remote, 1, 0) };
+    copied == 1
+}
+
 /// Copies a value out of driver memory.
 #[must_use]
 pub fn read<T: Copy>(address: usize) -> T {

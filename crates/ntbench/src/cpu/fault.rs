@@ -132,7 +132,9 @@ fn report(fault: &FaultContext<'_>, in_driver: bool) -> ! {
             "move large locals to pool memory, bound recursion, and do not call deep paths from callbacks",
         )
     } else {
-        memory_fault(fault.signal, address, access, ip)
+        crate::verifier::pool::explain_fault(fault.address, access, ip)
+            .filter(|_| matches!(fault.signal, libc::SIGSEGV | libc::SIGBUS))
+            .unwrap_or_else(|| memory_fault(fault.signal, address, access, ip))
     };
     let violation = if in_driver {
         violation

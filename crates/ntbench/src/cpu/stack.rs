@@ -142,6 +142,23 @@ pub unsafe extern "sysv64" fn enter(
         // The driver's rsp still finds the header, whatever it did to other registers.
         "mov rdi, rsp",
         "and rdi, {region_mask}",
+        "jmp {leave}",
+        host_rsp = const offset_of!(StackHeader, host_rsp),
+        kernel_rsp = const offset_of!(StackHeader, kernel_rsp),
+        frame = const 32 + STACK_ARGUMENTS * 8,
+        stack_arguments = const STACK_ARGUMENTS,
+        region_mask = const -(REGION_SIZE as i64),
+        leave = sym leave,
+    )
+}
+
+/// The second half of [`enter`]: goes back to the host frame that is on top of the stack with this header.
+///
+/// # Safety
+/// A call of [`enter`] must be active for this header on this thread.
+#[unsafe(naked)]
+pub unsafe extern "sysv64" fn leave(header: usize) -> ! {
+    naked_asm!(
         "mov rsp, [rdi + {host_rsp}]",
         "pop rdi",
         "pop qword ptr [rdi + {kernel_rsp}]",
@@ -155,9 +172,6 @@ pub unsafe extern "sysv64" fn enter(
         "ret",
         host_rsp = const offset_of!(StackHeader, host_rsp),
         kernel_rsp = const offset_of!(StackHeader, kernel_rsp),
-        frame = const 32 + STACK_ARGUMENTS * 8,
-        stack_arguments = const STACK_ARGUMENTS,
-        region_mask = const -(REGION_SIZE as i64),
     )
 }
 

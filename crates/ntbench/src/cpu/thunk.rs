@@ -185,3 +185,18 @@ fn call_export(export: &Export, a: &[u64; MAX_ARGUMENTS]) -> u64 {
         )
     }
 }
+
+/// Ends the outermost call into the driver on this thread from within an export, as if the driver function had returned:
+/// for `PsTerminateSystemThread`. The frames in between, driver's and bench's, are dropped without running anything.
+///
+/// # Panics
+/// When driver calls are nested.
+pub fn leave_driver() -> ! {
+    thread::with(|thread| {
+        assert!(thread.depth.get() == 1, "only the outermost call can be left");
+        thread.import.set(std::ptr::null());
+    });
+    let header = thread::kernel_stack();
+    // SAFETY: the header is this thread's, and a call is active, so `host_rsp` is the frame of `stack::enter`.
+    unsafe { super::stack::leave(header) }
+}

@@ -1,10 +1,13 @@
 //! `DRIVER_OBJECT`, and a driver's life: load, `DriverEntry`, unload.
 
 use super::unicode::OwnedUnicodeString;
+use super::{object, registry, spinlock, timer};
 use crate::cpu::call::call;
+use crate::cpu::vp;
 use crate::memory;
 use crate::pe::file::LoadError;
 use crate::pe::image::LoadedImage;
+use crate::verifier::pool;
 use std::path::Path;
 
 /// Offsets in `DRIVER_OBJECT` (ntddk's wdm.h, x64).
@@ -41,9 +44,9 @@ impl Driver {
     /// See [`LoadedImage::load`].
     pub fn load(path: &Path, service: &str) -> Result<Self, LoadError> {
         let image = LoadedImage::load(path)?;
-        let registry_path = OwnedUnicodeString::new(&format!(
-            r"\REGISTRY\MACHINE\SYSTEM\CurrentControlSet\Services\{service}"
-        ));
+        let key = registry::service_key(service);
+        registry::create_key(&key);
+        let registry_path = OwnedUnicodeString::new(&key);
         let name = OwnedUnicodeString::new(&format!(r"\Driver\{service}"));
         let extension = Box::new([0_u64; 8]);
         let mut object = Box::new([0_u64; offset::SIZE_OF / 8]);
@@ -113,5 +116,27 @@ impl Driver {
         if self.started && unload != 0 {
             let _ = call(unload, &[self.object() as u64]);
         }
+        // What was queued before may still run: Windows waits for queued DPCs, too.
+        for vp in vp::all() {
+            vp.flush_dpcs();
+        }
+        self.check_left_behind();
+    }
+
+    fn check_left_behind(&self) {
+        let (base, range) = (self.image.base, self.image.range());
+        let name = self
+            .image
+            .file
+            .path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        pool::check_leaks(base, &name);
+        object::check_leaks(base, &name);
+        // Objects in the image's own data.
+        timer::check_freed(&range);
+        spinlock::check_freed(&range);
     }
 }

@@ -40,7 +40,7 @@ pub fn wrong_irql_for_call(export: &Export, irql: Irql) -> ! {
     };
     Violation::new(
         "IrqlExport",
-        BugCheck::new(0x0A, [0, u64::from(irql), 0, 0]),
+        BugCheck::verifier(0xE5, [u64::from(irql), u64::from(rule.max), 0]),
         format!(
             "{}!{} called at {}, it may be called {allowed}",
             export.module,

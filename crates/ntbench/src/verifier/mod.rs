@@ -4,7 +4,11 @@
 //! follows means anything.
 
 pub mod bugcheck;
+pub mod faults;
 pub mod irql;
+pub mod limits;
+pub mod locks;
+pub mod pool;
 pub mod report;
 
 pub use bugcheck::BugCheck;
