@@ -1,0 +1,249 @@
+//! Work items and system threads.
+
+use super::object::{self, Object};
+use super::status::{self, NtStatus};
+use super::{dispatcher, pool};
+use crate::cpu::call::call;
+use crate::cpu::thunk;
+use crate::cpu::{irql, thread, vp};
+use crate::exports;
+use crate::memory;
+use crate::verifier::pool::{PoolKind, Request};
+use crate::verifier::{BugCheck, Violation};
+use parking_lot::{Condvar, Mutex};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+exports! {
+    /// Work items and threads.
+    pub static EXPORTS: "ntoskrnl.exe" = {
+        IoAllocateWorkItem = function(io_allocate_work_item, at_most(DISPATCH_LEVEL));
+        IoFreeWorkItem = function(io_free_work_item, at_most(DISPATCH_LEVEL));
+        IoQueueWorkItem = function(io_queue_work_item, at_most(DISPATCH_LEVEL));
+        IoQueueWorkItemEx = function(io_queue_work_item_ex, at_most(DISPATCH_LEVEL));
+        ExQueueWorkItem = function(ex_queue_work_item, at_most(DISPATCH_LEVEL));
+        PsCreateSystemThread = function(ps_create_system_thread, exactly(PASSIVE_LEVEL));
+        PsTerminateSystemThread = function(ps_terminate_system_thread, exactly(PASSIVE_LEVEL));
+        KeGetCurrentThread = function(ke_get_current_thread, any());
+        PsGetCurrentThread = function(ke_get_current_thread, any());
+        PsGetCurrentThreadId = function(ps_get_current_thread_id, at_most(DISPATCH_LEVEL));
+        KeSetPriorityThread = function(ke_set_priority_thread, exactly(PASSIVE_LEVEL));
+    }
+}
+
+/// Worker threads; more work waits in the queue.
+const WORKERS: usize = 4;
+
+type Job = Box<dyn FnOnce() + Send>;
+
+#[derive(Default)]
+struct Workers {
+    queue: VecDeque<Job>,
+    idle: usize,
+    threads: usize,
+    busy: usize,
+}
+
+static STATE: Mutex<Workers> = Mutex::new(Workers {
+    queue: VecDeque::new(),
+    idle: 0,
+    threads: 0,
+    busy: 0,
+});
+static READY: Condvar = Condvar::new();
+static IDLE: Condvar = Condvar::new();
+static NEXT_VP: AtomicUsize = AtomicUsize::new(0);
+
+/// Runs a job on a worker thread at PASSIVE level.
+///
+/// # Panics
+/// When a thread cannot be started.
+pub fn queue(job: impl FnOnce() + Send + 'static) {
+    let mut state = STATE.lock();
+    state.queue.push_back(Box::new(job));
+    if state.idle == 0 && state.threads < WORKERS {
+        state.threads += 1;
+        std::thread::Builder::new()
+            .name("worker".into())
+            .spawn(work)
+            .expect("start a worker thread");
+    }
+    READY.notify_one();
+}
+
+/// Waits until no job is queued or running.
+pub fn flush() {
+    let mut state = STATE.lock();
+    while state.busy > 0 || !state.queue.is_empty() {
+        IDLE.wait(&mut state);
+    }
+}
+
+/// Spreads PASSIVE threads over the processors.
+fn choose_processor() {
+    let index = NEXT_VP.fetch_add(1, Ordering::Relaxed) % vp::count().max(1);
+    thread::with(|thread| thread.vp.set(index));
+}
+
+fn work() {
+    let mut state = STATE.lock();
+    loop {
+        while let Some(job) = state.queue.pop_front() {
+            state.busy += 1;
+            drop(state);
+            choose_processor();
+            job();
+            state = STATE.lock();
+            state.busy -= 1;
+            if state.busy == 0 && state.queue.is_empty() {
+                IDLE.notify_all();
+            }
+        }
+        state.idle += 1;
+        READY.wait(&mut state);
+        state.idle -= 1;
+    }
+}
+
+/// An `IO_WORKITEM`, opaque to drivers: the device object, and whether it is queued.
+mod io_work_item {
+    pub const SIZE: usize = 32;
+    pub const DEVICE: usize = 0;
+    pub const QUEUED: usize = 8;
+}
+
+const WORK_ITEM_TAG: u32 = u32::from_le_bytes(*b"IoWi");
+
+extern "win64" fn io_allocate_work_item(device: usize) -> usize {
+    let request = Request {
+        kind: PoolKind::NonPaged,
+        size: io_work_item::SIZE,
+        tag: WORK_ITEM_TAG,
+        zeroed: true,
+        alignment: 0,
+    };
+    let item = pool::allocate(&request);
+    if item != 0 {
+        memory::write(item + io_work_item::DEVICE, device);
+    }
+    item
+}
+
+extern "win64" fn io_free_work_item(item: usize) {
+    if memory::read::<u8>(item + io_work_item::QUEUED) != 0 {
+        Violation::new(
+            "WorkItemFreed",
+            BugCheck::new(0xC9, [0x230, item as u64, 0, 0]),
+            format!("the work item {item:#x} is freed while it is queued"),
+        )
+        .advice("free a work item in its own routine, or after that has run")
+        .stop();
+    }
+    pool::free(item, Some(WORK_ITEM_TAG));
+}
+
+fn queue_item(item: usize, routine: usize, arguments: impl FnOnce(u64) -> [u64; 3] + Send + 'static) {
+    if memory::read::<u8>(item + io_work_item::QUEUED) != 0 {
+        Violation::new(
+            "WorkItemQueuedTwice",
+            BugCheck::new(0xC9, [0x231, item as u64, routine as u64, 0]),
+            format!("the work item {item:#x} is queued while it is still queued"),
+        )
+        .advice("keep a flag under a lock that says whether the item is queued")
+        .stop();
+    }
+    memory::write(item + io_work_item::QUEUED, 1_u8);
+    queue(move || {
+        memory::write(item + io_work_item::QUEUED, 0_u8);
+        let device: u64 = memory::read(item + io_work_item::DEVICE);
+        let _ = call(routine, &arguments(device));
+    });
+}
+
+extern "win64" fn io_queue_work_item(item: usize, routine: usize, _queue: u32, context: u64) {
+    queue_item(item, routine, move |device| [device, context, 0]);
+}
+
+extern "win64" fn io_queue_work_item_ex(item: usize, routine: usize, _queue: u32, context: u64) {
+    queue_item(item, routine, move |device| [device, context, item as u64]);
+}
+
+extern "win64" fn ex_queue_work_item(item: usize, _queue: u32) {
+    // WORK_QUEUE_ITEM: a list entry of 16 bytes, then the routine and its parameter.
+    let (routine, parameter): (usize, u64) = (memory::read(item + 16), memory::read(item + 24));
+    queue(move || {
+        let _ = call(routine, &[parameter]);
+    });
+}
+
+/// A system thread: a dispatcher object that is signalled when the thread has ended.
+#[derive(Debug)]
+pub struct SystemThread {
+    /// The `KTHREAD` that drivers see; only its dispatcher header means anything.
+    words: Box<[u64; 64]>,
+}
+
+impl SystemThread {
+    fn new() -> Self {
+        let thread = Self {
+            words: Box::new([0; 64]),
+        };
+        dispatcher::initialize(thread.address(), dispatcher::object_type::THREAD, 6, 0);
+        thread
+    }
+
+    /// Address of the `KTHREAD`.
+    #[must_use]
+    pub fn address(&self) -> usize {
+        self.words.as_ptr() as usize
+    }
+}
+
+extern "win64" fn ps_create_system_thread(
+    handle: usize,
+    _access: u32,
+    _attributes: usize,
+    _process: usize,
+    _client: usize,
+    routine: usize,
+    context: u64,
+) -> NtStatus {
+    let system_thread = Arc::new(SystemThread::new());
+    let running = Arc::clone(&system_thread);
+    let spawned = std::thread::Builder::new()
+        .name("system-thread".into())
+        .spawn(move || {
+            choose_processor();
+            let _ = call(routine, &[context]);
+            dispatcher::signal(running.address(), 1);
+            // Waiters may look at the object after the thread has ended; references are not counted for it.
+            std::mem::forget(running);
+        });
+    if spawned.is_err() {
+        return status::INSUFFICIENT_RESOURCES;
+    }
+    memory::write(handle, object::open(Object::Thread(system_thread)));
+    status::SUCCESS
+}
+
+extern "win64" fn ps_terminate_system_thread(_status: NtStatus) -> NtStatus {
+    let depth = thread::with(|thread| thread.depth.get());
+    if depth != 1 || irql::current() != irql::PASSIVE_LEVEL {
+        return status::INVALID_PARAMETER;
+    }
+    thunk::leave_driver()
+}
+
+extern "win64" fn ke_get_current_thread() -> usize {
+    thread::kernel_stack()
+}
+
+extern "win64" fn ps_get_current_thread_id() -> usize {
+    // Unique among the living, a multiple of 4 like all Windows ids.
+    thread::kernel_stack() >> 14
+}
+
+extern "win64" fn ke_set_priority_thread(_thread: usize, _priority: i32) -> i32 {
+    8
+}

@@ -1,0 +1,48 @@
+//! Resource faults: each distinct call stack fails once, so that every error branch is taken in a finite number of runs.
+
+use crate::symbols::{self, Frame, StackTrace};
+use parking_lot::Mutex;
+use std::collections::BTreeSet;
+
+#[derive(Default)]
+struct Faults {
+    enabled: bool,
+    seen: BTreeSet<String>,
+}
+
+static FAULTS: Mutex<Faults> = Mutex::new(Faults {
+    enabled: false,
+    seen: BTreeSet::new(),
+});
+
+/// Turns fault injection on or off. `seen` are the stacks that failed in earlier runs and shall succeed now.
+pub fn configure(enabled: bool, seen: BTreeSet<String>) {
+    *FAULTS.lock() = Faults { enabled, seen };
+}
+
+/// The stacks that have failed so far, each as text that is the same in every run.
+#[must_use]
+pub fn seen() -> BTreeSet<String> {
+    FAULTS.lock().seen.clone()
+}
+
+/// Whether this request for a resource shall fail: true the first time for each driver stack.
+#[must_use]
+pub fn should_fail() -> bool {
+    if !FAULTS.lock().enabled {
+        return false;
+    }
+    let key = stack_key(&StackTrace::capture());
+    !key.is_empty() && FAULTS.lock().seen.insert(key)
+}
+
+fn stack_key(trace: &StackTrace) -> String {
+    let frames = trace.frames.iter().map(|frame| match frame {
+        Frame::Bench(name) => (*name).to_owned(),
+        Frame::Driver { address, .. } => symbols::find(*address).map_or_else(
+            || "?".to_owned(),
+            |module| format!("{}+{:#x}", module.name, address - module.base),
+        ),
+    });
+    frames.collect::<Vec<_>>().join(" ")
+}
