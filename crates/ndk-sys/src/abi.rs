@@ -1,6 +1,8 @@
 //! The declared layouts, constants and enumerations as data: for `./x abi` and for the tests that compare them
 //! with the numbers of Microsoft's headers.
 
+use core::fmt;
+
 /// One struct or union.
 #[derive(Debug)]
 pub struct Layout {
@@ -93,6 +95,54 @@ impl Layout {
     }
 }
 
+/// [`layouts`] as one JSON object: `{"STRUCT": {"size": bytes, "fields": {"Field": offset, …}}, …}` with
+/// Microsoft's names only, computed from the Rust types. Bit fields have no offset and are left out.
+#[derive(Debug)]
+pub struct Json;
+
+impl fmt::Display for Json {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut separator = "{\n";
+        for (name, layout) in named_layouts() {
+            write!(
+                f,
+                "{separator}\"{name}\": {{\"size\": {}, \"fields\": {{",
+                layout.size
+            )?;
+            write_members(f, layout)?;
+            f.write_str("}}")?;
+            separator = ",\n";
+        }
+        f.write_str("\n}")
+    }
+}
+
+/// Writes `"Field": offset` pairs. Where nested anonymous structures use a name twice, the last one counts.
+fn write_members(f: &mut fmt::Formatter<'_>, layout: &Layout) -> fmt::Result {
+    let mut position = 0;
+    let mut result = Ok(());
+    let mut separator = "";
+    layout.for_each_member(&mut |name, offset| {
+        position += 1;
+        if result.is_ok() && !is_repeated_after(layout, position, name) {
+            result = write!(f, "{separator}\"{name}\": {offset}");
+            separator = ", ";
+        }
+    });
+    result
+}
+
+/// Whether `name` occurs again after the first `position` members.
+fn is_repeated_after(layout: &Layout, position: usize, name: &str) -> bool {
+    let mut index = 0;
+    let mut found = false;
+    layout.for_each_member(&mut |other, _| {
+        index += 1;
+        found |= index > position && other == name;
+    });
+    found
+}
+
 fn is_ours(name: &str) -> bool {
     name.ends_with('_')
 }
@@ -107,6 +157,19 @@ fn anonymous_type_of(member: &Member) -> Option<&'static Layout> {
 /// Every struct and union of this crate.
 pub fn layouts() -> impl Iterator<Item = &'static Layout> {
     LAYOUTS.iter().copied().flatten()
+}
+
+/// Every layout with a name of Microsoft's, under each of its names.
+pub fn named_layouts() -> impl Iterator<Item = (&'static str, &'static Layout)> {
+    let aliases = crate::types::ALIASES.iter().filter_map(|(alias, name)| {
+        layouts()
+            .find(|layout| layout.name == *name)
+            .map(|layout| (*alias, layout))
+    });
+    layouts()
+        .filter(|layout| !layout.is_anonymous())
+        .map(|layout| (layout.name, layout))
+        .chain(aliases)
 }
 
 /// Every constant of this crate.

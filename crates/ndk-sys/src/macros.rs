@@ -198,3 +198,13 @@ macro_rules! imports {
         }
     };
 }
+
+/// Declares further names of structs.
+macro_rules! aliases {
+    ($( $(#[$meta:meta])* type $alias:ident = $name:ident; )*) => {
+        $( $(#[$meta])* pub type $alias = $name; )*
+
+        /// Each further name and the name of its struct, for [`crate::abi`].
+        pub(crate) const ALIASES: &[(&str, &str)] = &[ $( (stringify!($alias), stringify!($name)) ),* ];
+    };
+}

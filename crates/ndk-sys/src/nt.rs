@@ -148,13 +148,23 @@ layouts! {
         ByteOffset @ 0x2c: u32,
     }
 
-    /// Start of every object that a thread can wait for; most of its first four bytes depend on the kind (wdm.h).
+    /// Start of every object that a thread can wait for. The names of the first four bytes depend on
+    /// the kind of object; their bit fields are left out (wdm.h).
     pub struct DISPATCHER_HEADER: 0x18 {
         Lock @ 0x0: i32,
         SignalState @ 0x4: i32,
         WaitListHead @ 0x8: LIST_ENTRY,
     }
-    also { Type @ 0x0, Signalling @ 0x1, Size @ 0x2, Reserved1 @ 0x3 }
+    also {
+        LockNV @ 0x0, MutantType @ 0x0, QueueType @ 0x0, ThreadType @ 0x0, Timer2Type @ 0x0,
+        TimerType @ 0x0, Type @ 0x0,
+        MutantSize @ 0x1, QueueControlFlags @ 0x1, Signalling @ 0x1, ThreadReserved @ 0x1,
+        Timer2Flags @ 0x1, TimerControlFlags @ 0x1,
+        DpcActive @ 0x2, Hand @ 0x2, QueueSize @ 0x2, Size @ 0x2, ThreadControlFlags @ 0x2,
+        Timer2ComponentId @ 0x2,
+        DebugActive @ 0x3, MutantReserved @ 0x3, QueueReserved @ 0x3, Reserved1 @ 0x3,
+        Timer2RelativeId @ 0x3, TimerMiscFlags @ 0x3,
+    }
 
     /// An event (wdm.h).
     pub struct KEVENT: 0x18 {
@@ -194,6 +204,15 @@ layouts! {
         Dpc @ 0x30: *mut KDPC,
         Processor @ 0x38: u32,
         Period @ 0x3c: u32,
+    }
+
+    /// How long DPCs may run and have run (ntddk.h).
+    pub struct KDPC_WATCHDOG_INFORMATION: 0x14 {
+        DpcTimeLimit @ 0x0: u32,
+        DpcTimeCount @ 0x4: u32,
+        DpcWatchdogLimit @ 0x8: u32,
+        DpcWatchdogCount @ 0xc: u32,
+        Reserved @ 0x10: u32,
     }
 
     /// One waiter of a queued spin lock (wdm.h).

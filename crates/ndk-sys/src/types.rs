@@ -2,7 +2,9 @@
 
 use core::ffi::c_void;
 
-use crate::{CM_PARTIAL_RESOURCE_LIST, LARGE_INTEGER, MDL, SOCKADDR_IN6, UNICODE_STRING};
+use crate::{
+    CM_PARTIAL_RESOURCE_LIST, LARGE_INTEGER, MDL, NET_LUID, SOCKADDR_IN6, SOCKADDR_STORAGE, UNICODE_STRING,
+};
 
 /// A status of NT: success if not negative (ntdef.h).
 pub type NTSTATUS = i32;
@@ -24,20 +26,6 @@ pub type KIRQL = u8;
 pub type KAFFINITY = usize;
 /// A spin lock (wdm.h).
 pub type KSPIN_LOCK = usize;
-/// A bus address (wdm.h).
-pub type PHYSICAL_ADDRESS = LARGE_INTEGER;
-/// A bus address (ndis.h).
-pub type NDIS_PHYSICAL_ADDRESS = LARGE_INTEGER;
-/// An address as the adapter's DMA sees it (ndkpi.h).
-pub type NDK_LOGICAL_ADDRESS = LARGE_INTEGER;
-/// A counted string (ndis.h).
-pub type NDIS_STRING = UNICODE_STRING;
-/// An MDL (ndis.h).
-pub type NDIS_BUFFER = MDL;
-/// Hardware resources (ndis.h).
-pub type NDIS_RESOURCE_LIST = CM_PARTIAL_RESOURCE_LIST;
-/// An IPv6 address and port (ws2ipdef.h).
-pub type SOCKADDR_IN6_LH = SOCKADDR_IN6;
 /// An object identifier (ntddndis.h).
 pub type NDIS_OID = u32;
 /// A port of an adapter; 0 is the default port (ntddndis.h).
@@ -54,3 +42,24 @@ pub type ADDRESS_FAMILY = u16;
 pub type NDIS_NIC_SWITCH_ID = u32;
 /// A virtual port of a NIC switch (ntddndis.h).
 pub type NDIS_NIC_SWITCH_VPORT_ID = u32;
+
+aliases! {
+    /// A bus address (wdm.h).
+    type PHYSICAL_ADDRESS = LARGE_INTEGER;
+    /// A bus address (ndis.h).
+    type NDIS_PHYSICAL_ADDRESS = LARGE_INTEGER;
+    /// An address as the adapter's DMA sees it (ndkpi.h).
+    type NDK_LOGICAL_ADDRESS = LARGE_INTEGER;
+    /// A counted string (ndis.h).
+    type NDIS_STRING = UNICODE_STRING;
+    /// An MDL (ndis.h).
+    type NDIS_BUFFER = MDL;
+    /// Hardware resources (ndis.h).
+    type NDIS_RESOURCE_LIST = CM_PARTIAL_RESOURCE_LIST;
+    /// An IPv6 address and port (ws2ipdef.h).
+    type SOCKADDR_IN6_LH = SOCKADDR_IN6;
+    /// The identity of a network interface (ifdef.h).
+    type NET_LUID_LH = NET_LUID;
+    /// Room for an address of any family (ws2def.h).
+    type SOCKADDR_STORAGE_LH = SOCKADDR_STORAGE;
+}

@@ -1,6 +1,6 @@
 //! Configuration from the registry, timers and work items (ndis.h).
 
-use crate::{NDIS_HANDLE, NDIS_OBJECT_HEADER, NDIS_STRING};
+use crate::{KEVENT, KIRQL, KSPIN_LOCK, NDIS_HANDLE, NDIS_OBJECT_HEADER, NDIS_STRING};
 use core::ffi::c_void;
 
 enums! {
@@ -42,6 +42,17 @@ functions! {
 }
 
 layouts! {
+    /// A spin lock of NDIS (ndis.h).
+    pub struct NDIS_SPIN_LOCK: 0x10 {
+        SpinLock @ 0x0: KSPIN_LOCK,
+        OldIrql @ 0x8: KIRQL,
+    }
+
+    /// An event of NDIS (ndis.h).
+    pub struct NDIS_EVENT: 0x18 {
+        Event @ 0x0: KEVENT,
+    }
+
     /// Whose configuration to open, for `NdisOpenConfigurationEx` (ndis.h).
     pub struct NDIS_CONFIGURATION_OBJECT: 0x18 {
         Header @ 0x0: NDIS_OBJECT_HEADER,

@@ -1,8 +1,23 @@
 //! The NDIS side of NDK: registration, attributes, OIDs (ndisndk.h, ntddndis.h, ndis.h).
 
 use crate::{
-    BOOLEAN, NDIS_HANDLE, NDIS_OBJECT_HEADER, NDIS_OID, NDIS_STATUS, NDK_ADAPTER, NDK_ADAPTER_INFO,
+    BOOLEAN, GUID, NDIS_HANDLE, NDIS_OBJECT_HEADER, NDIS_OID, NDIS_STATUS, NDK_ADAPTER, NDK_ADAPTER_INFO,
     NDK_VERSION, NDK_WMI_ADAPTER_INFO, SOCKADDR_INET,
+};
+
+/// WMI identifier of the NDK capabilities of an adapter (ntddndis.h).
+pub const GUID_NDIS_NDK_CAPABILITIES: GUID = GUID {
+    Data1: 0x7969_ba4d,
+    Data2: 0xdd80,
+    Data3: 0x4bc7,
+    Data4: [0xb3, 0xe6, 0x68, 0x04, 0x39, 0x97, 0xe5, 0x19],
+};
+/// WMI identifier of the NDK state of an adapter (ntddndis.h).
+pub const GUID_NDIS_NDK_STATE: GUID = GUID {
+    Data1: 0x530c_69c9,
+    Data2: 0x2f51,
+    Data3: 0x49de,
+    Data4: [0xa1, 0xaf, 0x08, 0x8d, 0x54, 0xff, 0xa4, 0x74],
 };
 
 constants! {

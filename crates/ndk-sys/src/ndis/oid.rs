@@ -44,8 +44,8 @@ constants! {
 }
 
 layouts! {
-    /// A query in [`REQUEST_DATA`].
-    pub struct NDIS_OID_REQUEST_QUERY_: 0x20 {
+    /// A query in [`REQUEST_DATA`]; the header only gives it the tag `_QUERY` (ndis.h).
+    pub struct NDIS_OID_REQUEST_QUERY: 0x20 {
         Oid @ 0x0: NDIS_OID,
         InformationBuffer @ 0x8: *mut c_void,
         InformationBufferLength @ 0x10: u32,
@@ -53,8 +53,8 @@ layouts! {
         BytesNeeded @ 0x18: u32,
     }
 
-    /// A set in [`REQUEST_DATA`].
-    pub struct NDIS_OID_REQUEST_SET_: 0x20 {
+    /// A set in [`REQUEST_DATA`]; the header only gives it the tag `_SET` (ndis.h).
+    pub struct NDIS_OID_REQUEST_SET: 0x20 {
         Oid @ 0x0: NDIS_OID,
         InformationBuffer @ 0x8: *mut c_void,
         InformationBufferLength @ 0x10: u32,
@@ -62,8 +62,8 @@ layouts! {
         BytesNeeded @ 0x18: u32,
     }
 
-    /// A method in [`REQUEST_DATA`].
-    pub struct NDIS_OID_REQUEST_METHOD_: 0x28 {
+    /// A method in [`REQUEST_DATA`]; the header only gives it the tag `_METHOD` (ndis.h).
+    pub struct NDIS_OID_REQUEST_METHOD: 0x28 {
         Oid @ 0x0: NDIS_OID,
         InformationBuffer @ 0x8: *mut c_void,
         InputBufferLength @ 0x10: u32,
@@ -76,9 +76,9 @@ layouts! {
 
     /// The member of an OID request that depends on its type (ndis.h).
     pub union REQUEST_DATA: 0x28 {
-        QUERY_INFORMATION @ 0x0: NDIS_OID_REQUEST_QUERY_,
-        SET_INFORMATION @ 0x0: NDIS_OID_REQUEST_SET_,
-        METHOD_INFORMATION @ 0x0: NDIS_OID_REQUEST_METHOD_,
+        QUERY_INFORMATION @ 0x0: NDIS_OID_REQUEST_QUERY,
+        SET_INFORMATION @ 0x0: NDIS_OID_REQUEST_SET,
+        METHOD_INFORMATION @ 0x0: NDIS_OID_REQUEST_METHOD,
     }
 
     /// An OID request, regular or direct (ndis.h).

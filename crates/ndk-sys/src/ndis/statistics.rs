@@ -1,8 +1,8 @@
 //! Statistics and interrupt moderation (ntddndis.h).
 
 use crate::{
-    BOOLEAN, NDIS_OBJECT_HEADER, NDIS_OID, NET_IF_COMPARTMENT_ID, NET_IF_MEDIA_CONNECT_STATE,
-    NET_IF_MEDIA_DUPLEX_STATE, NET_IF_OPER_STATUS,
+    BOOLEAN, GUID, NDIS_OBJECT_HEADER, NDIS_OID, NDIS_STATUS, NET_IF_COMPARTMENT_ID,
+    NET_IF_MEDIA_CONNECT_STATE, NET_IF_MEDIA_DUPLEX_STATE, NET_IF_OPER_STATUS,
 };
 
 enums! {
@@ -106,6 +106,20 @@ layouts! {
         Flags @ 0x4: u32,
         TimeoutArrayLength @ 0x8: u32,
         TimeoutArray @ 0xc: [u32; 1],
+    }
+
+    /// A custom GUID for WMI, `OID_GEN_SUPPORTED_GUIDS` (ntddndis.h).
+    pub struct NDIS_GUID: 0x1c {
+        Guid @ 0x0: GUID,
+        u_ @ 0x10: NDIS_GUID_u_,
+        Size @ 0x14: u32,
+        Flags @ 0x18: u32,
+    }
+
+    /// Anonymous union in [`NDIS_GUID`].
+    pub union NDIS_GUID_u_: 0x4 {
+        Oid @ 0x0: NDIS_OID,
+        Status @ 0x0: NDIS_STATUS,
     }
 
     /// A statistic by OID (ntddndis.h).

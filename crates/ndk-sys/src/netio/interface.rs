@@ -201,6 +201,18 @@ layouts! {
         Table @ 0x8: [MIB_IPINTERFACE_ROW; 1],
     }
 
+    /// Which interface is below which (netioapi.h).
+    pub struct MIB_INVERTEDIFSTACK_ROW: 0x8 {
+        LowerLayerInterfaceIndex @ 0x0: NET_IFINDEX,
+        HigherLayerInterfaceIndex @ 0x4: NET_IFINDEX,
+    }
+
+    /// Which interfaces are below which; `Table` has `NumEntries` entries (netioapi.h).
+    pub struct MIB_INVERTEDIFSTACK_TABLE: 0xc {
+        NumEntries @ 0x0: u32,
+        Table @ 0x4: [MIB_INVERTEDIFSTACK_ROW; 1],
+    }
+
     /// Which interface is above which (netioapi.h).
     pub struct MIB_IFSTACK_ROW: 0x8 {
         HigherLayerInterfaceIndex @ 0x0: NET_IFINDEX,
