@@ -32,13 +32,12 @@ impl NicConfig {
     /// gives (EUI-64 from EUI-48, universal/local bit inverted as in IPv6).
     #[must_use]
     pub const fn new(mac: [u8; 6]) -> Self {
-        let [a, b, c, d, e, f] = mac;
         Self {
             mac,
             mtu: 9000,
             link_up: true,
             speed_mbps: 100_000,
-            node_guid: [a ^ 2, b, c, 0xFF, 0xFE, d, e, f],
+            node_guid: [mac[0] ^ 2, mac[1], mac[2], 0xFF, 0xFE, mac[3], mac[4], mac[5]],
             max_half_open: 4096,
             poll_window: Duration::from_micros(50),
         }

@@ -199,6 +199,6 @@ impl ConfigSpace {
             COMMAND,
             COMMAND_MEMORY | COMMAND_BUS_MASTER | COMMAND_INTX_DISABLE,
         );
-        self.set16(MSIX_CONTROL, pci::VECTORS - 1 | MSIX_ENABLE);
+        self.set16(MSIX_CONTROL, (pci::VECTORS - 1) | MSIX_ENABLE);
     }
 }

@@ -37,6 +37,10 @@ impl DoorbellMemory {
         if !offset.is_multiple_of(4) || offset >= self.map.len() {
             return None;
         }
+        #[expect(
+            clippy::cast_ptr_alignment,
+            reason = "checked: the mapping is page aligned, the offset a multiple of 4"
+        )]
         let word = self.map.as_mut_ptr().wrapping_add(offset).cast::<u32>();
         // SAFETY: the mapping is page aligned and lives as long as `self`; `offset` is a multiple of 4 below its length, which
         // is a multiple of 4 too; everybody in this process uses the word as an atomic of this size.

@@ -9,7 +9,7 @@ use zerocopy::IntoBytes;
 use crate::device::{Device, count};
 use crate::dma::Dma;
 use crate::doorbells::DoorbellMemory;
-use crate::ring::RingMemory;
+use crate::ring::{Indexes, RingMemory};
 
 /// Event queues that this firmware has.
 pub(crate) const MAX_EVENT_QUEUES: u32 = 64;
@@ -21,8 +21,7 @@ pub(crate) struct EventQueue {
     pub attributes: EqCreate,
     ring: RingMemory,
     number: u32,
-    producer: u32,
-    consumer: u32,
+    indexes: Indexes,
     lost: u32,
 }
 
@@ -41,8 +40,7 @@ impl EventQueue {
             attributes,
             ring,
             number,
-            producer: 0,
-            consumer: 0,
+            indexes: Indexes::default(),
             lost: 0,
         }
     }
@@ -56,17 +54,13 @@ impl EventQueue {
     /// # Errors
     /// It went back, or past what was written.
     fn refresh(&mut self, doorbells: &DoorbellMemory) -> Result<bool, FatalSyndrome> {
-        let consumer = doorbells.load(consumer_word(self.number));
-        let consumed = consumer.wrapping_sub(self.consumer);
-        if consumed > self.producer.wrapping_sub(self.consumer) {
-            return Err(FatalSyndrome::BAD_DOORBELL);
-        }
-        self.consumer = consumer;
-        Ok(consumed != 0)
+        self.indexes
+            .consume(doorbells.load(consumer_word(self.number)))
+            .map_err(|_| FatalSyndrome::BAD_DOORBELL)
     }
 
     fn is_full(&self) -> bool {
-        self.producer.wrapping_sub(self.consumer) == self.ring.entries()
+        self.ring.is_full(&self.indexes)
     }
 
     fn post(
@@ -81,11 +75,11 @@ impl EventQueue {
             return Ok(Posted::Full);
         }
         event.lost = self.lost.into();
-        event.owner = self.ring.phase(self.producer);
+        event.owner = self.ring.phase(self.indexes.producer);
         self.ring
-            .publish(dma, self.producer, event.as_bytes())
+            .publish(dma, self.indexes.producer, event.as_bytes())
             .map_err(|_| FatalSyndrome::DMA_FAULT)?;
-        self.producer = self.producer.wrapping_add(1);
+        self.indexes.produce();
         self.lost = 0;
         // The driver arms and then looks at the queue; we write the queue and then look at the arm word. Both use full
         // barriers, so one of us sees the other.

@@ -153,6 +153,7 @@ impl Faults {
 
     /// Writes an event into an event queue, whatever is in it (`owner` and `lost` are filled in). False if the queue does
     /// not exist or is full.
+    #[must_use]
     pub fn event(&self, eqn: u32, event: Event) -> bool {
         self.shared.device().post_event(eqn, event)
     }

@@ -45,7 +45,7 @@ impl Device {
     pub fn read_register(&self, offset: u32) -> u32 {
         let registers = &self.registers;
         let queue = &registers.queue;
-        let [a, b, c, d, e, f] = self.config.mac;
+        let mac = &self.config.mac;
         match offset {
             regs::MAGIC => regs::MAGIC_VALUE,
             regs::ABI_VERSION => vrnic_abi::VERSION,
@@ -53,8 +53,8 @@ impl Device {
             regs::CTRL if registers.enabled => regs::CTRL_ENABLE,
             regs::STATUS => registers.state.0,
             regs::FATAL_SYNDROME => registers.syndrome.0,
-            regs::MAC_LO => u32::from_le_bytes([a, b, c, d]),
-            regs::MAC_HI => u32::from_le_bytes([e, f, 0, 0]),
+            regs::MAC_LO => u32::from_le_bytes([mac[0], mac[1], mac[2], mac[3]]),
+            regs::MAC_HI => u32::from_le_bytes([mac[4], mac[5], 0, 0]),
             regs::LINK => u32::from(self.link_up) | u32::from(self.config.mtu) << regs::LINK_MTU_SHIFT,
             regs::LINK_SPEED => self.config.speed_mbps,
             regs::CMDQ_BASE_LO => low(queue.base),

@@ -11,7 +11,8 @@ use crate::host::DmaFault;
 /// Contiguous rings begin at a multiple of this.
 const ALIGNMENT: u64 = vrnic_abi::resource::RING_ALIGNMENT;
 /// Addresses in a page of a page table.
-const TABLE_ENTRIES: usize = PAGE_SIZE as usize / size_of::<u64>();
+const TABLE_ENTRIES: usize = 512;
+static_assertions::const_assert_eq!(TABLE_ENTRIES as u64 * size_of::<u64>() as u64, PAGE_SIZE);
 
 /// Why a [`Ring`] is not acceptable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,6 +114,11 @@ impl RingMemory {
         cmd::phase(index, self.log2_entries)
     }
 
+    /// Whether a ring with these indexes has no room.
+    pub fn is_full(&self, indexes: &Indexes) -> bool {
+        indexes.used() >= self.entries()
+    }
+
     /// Writes an entry whose last byte is its owner byte, and publishes it.
     pub fn publish(&self, dma: &mut Dma, index: u32, entry: &[u8]) -> Result<(), DmaFault> {
         let Some((owner, body)) = entry.split_last() else {
@@ -121,6 +127,41 @@ impl RingMemory {
         let addr = self.entry(index);
         dma.write(addr, body)?;
         dma.store_release_u8(addr + body.len() as u64, *owner)
+    }
+}
+
+/// The indexes of a ring that the device fills, private copies; they run freely modulo 2^32.
+#[derive(Debug, Default)]
+pub(crate) struct Indexes {
+    /// Entries that the device has written.
+    pub producer: u32,
+    /// Entries that the driver is done with.
+    consumer: u32,
+}
+
+/// The driver's index went back, or past what was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BadIndex;
+
+impl Indexes {
+    /// Entries that the driver is not done with.
+    pub fn used(&self) -> u32 {
+        self.producer.wrapping_sub(self.consumer)
+    }
+
+    /// Takes over the driver's index. True if it moved.
+    pub fn consume(&mut self, consumer: u32) -> Result<bool, BadIndex> {
+        let done = consumer.wrapping_sub(self.consumer);
+        if done > self.used() {
+            return Err(BadIndex);
+        }
+        self.consumer = consumer;
+        Ok(done != 0)
+    }
+
+    /// One more entry is written.
+    pub fn produce(&mut self) {
+        self.producer = self.producer.wrapping_add(1);
     }
 }
 

@@ -11,9 +11,7 @@ use std::time::{Duration, Instant};
 use roce_wire::cm::{CmMessage, CommId};
 
 /// How long an attempt is followed after the last message about it.
-pub(crate) const OPEN_LIFETIME: Duration = Duration::from_secs(600);
-/// How long an abandoned attempt is remembered: longer than any command waits.
-pub(crate) const ABANDONED_LIFETIME: Duration = Duration::from_secs(60);
+const LIFETIME: Duration = Duration::from_mins(10);
 
 /// An attempt's name: the peer's address (as a GID) and the peer's communication id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -61,7 +59,7 @@ impl HalfOpen {
         };
         match message {
             CmMessage::Req(_) | CmMessage::Rep(_) if delivered => {
-                self.open(name, message.remote_comm_id(), now)
+                self.open(name, message.remote_comm_id(), now);
             }
             CmMessage::Rtu(_) | CmMessage::Drep(_) => self.forget(name),
             CmMessage::Rej(_) | CmMessage::Dreq(_) => {
@@ -149,18 +147,13 @@ impl HalfOpen {
         {
             self.attempts.remove(&oldest);
         }
-        let lifetime = if attempt.abandoned {
-            ABANDONED_LIFETIME
-        } else {
-            OPEN_LIFETIME
-        };
         let order = self.next_order;
         self.next_order += 1;
         self.order.insert(order, name);
         self.attempts.insert(
             name,
             Attempt {
-                expires: now + lifetime,
+                expires: now + LIFETIME,
                 order,
                 ..attempt
             },
@@ -173,8 +166,6 @@ impl HalfOpen {
         }
     }
 
-    /// The two lifetimes make the order of expiry differ from that of the last messages: one that expires early waits behind
-    /// those before it, but is looked up by [`Self::is_abandoned`] only to be found expired.
     fn forget_expired(&mut self, now: Instant) {
         while let Some((_, name)) = self.order.first_key_value() {
             let name = *name;

@@ -18,15 +18,14 @@ use zerocopy::{FromZeros, IntoBytes};
 use super::half_open::HalfOpen;
 use crate::device::{Device, count, new_event};
 use crate::doorbells::DoorbellMemory;
-use crate::ring::RingMemory;
+use crate::ring::{Indexes, RingMemory};
 use crate::vlan;
 
 /// The service, from `CM_ENABLE` to `CM_DISABLE`.
 pub(crate) struct CmService {
     ring: RingMemory,
     eqn: u32,
-    producer: u32,
-    consumer: u32,
+    indexes: Indexes,
     /// Sequence number of the next datagram that we send.
     psn: Psn,
     /// The ring could not be written, or the driver's index was wrong.
@@ -42,8 +41,7 @@ impl CmService {
         Self {
             ring,
             eqn,
-            producer: 0,
-            consumer: 0,
+            indexes: Indexes::default(),
             psn: Psn::default(),
             failed: false,
             half_open,
@@ -65,17 +63,13 @@ impl CmService {
     /// # Errors
     /// It went back, or past what was written.
     fn refresh(&mut self, doorbells: &DoorbellMemory) -> Result<bool, FatalSyndrome> {
-        let consumer = doorbells.load(doorbell::CM_CONSUMER);
-        let consumed = consumer.wrapping_sub(self.consumer);
-        if consumed > self.producer.wrapping_sub(self.consumer) {
-            return Err(FatalSyndrome::BAD_DOORBELL);
-        }
-        self.consumer = consumer;
-        Ok(consumed != 0)
+        self.indexes
+            .consume(doorbells.load(doorbell::CM_CONSUMER))
+            .map_err(|_| FatalSyndrome::BAD_DOORBELL)
     }
 
     fn is_full(&self) -> bool {
-        self.producer.wrapping_sub(self.consumer) == self.ring.entries()
+        self.ring.is_full(&self.indexes)
     }
 }
 
@@ -99,7 +93,7 @@ impl Device {
             return count(&mut self.statistics.drop_no_receiver, 1);
         };
         let delivered = !cm.is_full() && {
-            let (producer, eqn) = (cm.producer, cm.eqn);
+            let (producer, eqn) = (cm.indexes.producer, cm.eqn);
             let slot = receive_slot(frame, gid_index, mad);
             let addr = cm.ring.entry(producer);
             if self.dma.write(addr, slot.as_bytes()).is_err() {
@@ -116,7 +110,7 @@ impl Device {
         };
         let Some(cm) = &mut self.cm else { return };
         if delivered {
-            cm.producer = cm.producer.wrapping_add(1);
+            cm.indexes.produce();
             count(&mut self.statistics.cm_in, 1);
         } else {
             count(&mut self.statistics.drop_cm_full, 1);

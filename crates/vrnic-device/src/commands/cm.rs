@@ -14,7 +14,9 @@ use vrnic_abi::cmd::{Command, Status};
 
 use super::event_queue::bad_ring;
 use super::gid::is_unicast;
-use super::{Failure, IN_MAILBOX, bad_input, check_input, done, input, no_input, no_mailbox, read_mailbox};
+use super::{
+    Failure, IN_MAILBOX, NO_OUTPUT, bad_input, check_input, input, no_input, no_mailbox, read_mailbox,
+};
 use crate::cm::CmService;
 use crate::command_queue::Outcome;
 use crate::device::Device;
@@ -45,7 +47,7 @@ pub(super) fn enable(device: &mut Device, command: &Command) -> Outcome {
         device.config.max_half_open,
         &device.doorbells,
     ));
-    done()
+    Ok(NO_OUTPUT)
 }
 
 pub(super) fn disable(device: &mut Device, command: &Command) -> Outcome {
@@ -54,7 +56,7 @@ pub(super) fn disable(device: &mut Device, command: &Command) -> Outcome {
     device
         .cm
         .take()
-        .map_or(Err(Failure::new(Status::BAD_STATE)), |_| done())
+        .map_or(Err(Failure::new(Status::BAD_STATE)), |_| Ok(NO_OUTPUT))
 }
 
 pub(super) fn send(device: &mut Device, command: &Command) -> Outcome {
@@ -97,7 +99,7 @@ pub(super) fn send(device: &mut Device, command: &Command) -> Outcome {
     if let (Some(cm), Some(message)) = (&mut device.cm, &message) {
         cm.half_open.sent(send.dst_gid, message, Instant::now());
     }
-    done()
+    Ok(NO_OUTPUT)
 }
 
 fn check_ranges(send: &CmSend) -> Result<(), Failure> {

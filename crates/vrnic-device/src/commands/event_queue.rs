@@ -7,7 +7,7 @@ use vrnic_abi::event::Event;
 use vrnic_abi::pci::VECTORS;
 use vrnic_abi::resource::{EQ_ASYNC, EQ_LOG2_MAX, EQ_LOG2_MIN, EqCreate, ObjectNumber, Ring};
 
-use super::{Failure, bad_input, check_input, created, done, input, no_mailbox, write_mailbox};
+use super::{Failure, NO_OUTPUT, bad_input, check_input, created, input, no_mailbox, write_mailbox};
 use crate::command_queue::Outcome;
 use crate::device::Device;
 use crate::event_queue::EventQueue;
@@ -36,7 +36,7 @@ pub(super) fn create(device: &mut Device, command: &Command) -> Outcome {
     device
         .event_queues
         .insert(EventQueue::new(number, attributes, ring, &device.doorbells));
-    created(number)
+    Ok(created(number))
 }
 
 pub(super) fn destroy(device: &mut Device, command: &Command) -> Outcome {
@@ -46,7 +46,7 @@ pub(super) fn destroy(device: &mut Device, command: &Command) -> Outcome {
         return Err(Failure::new(Status::IN_USE));
     }
     device.event_queues.remove(number);
-    done()
+    Ok(NO_OUTPUT)
 }
 
 pub(super) fn query(device: &mut Device, command: &Command) -> Outcome {

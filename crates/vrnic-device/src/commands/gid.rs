@@ -7,7 +7,7 @@ use roce_wire::gid::Gid as WireGid;
 use vrnic_abi::cm::{GID_VALID, GidEntry};
 use vrnic_abi::cmd::Command;
 
-use super::{bad_input, check_input, done, input, no_mailbox};
+use super::{NO_OUTPUT, bad_input, check_input, input, no_mailbox};
 use crate::command_queue::Outcome;
 use crate::device::Device;
 use crate::gid_table::Gid;
@@ -35,7 +35,7 @@ pub(super) fn set(device: &mut Device, command: &Command) -> Outcome {
         })
     };
     if device.gids.set(entry.index.get(), gid) {
-        done()
+        Ok(NO_OUTPUT)
     } else {
         Err(bad_input(offset_of!(GidEntry, index)))
     }

@@ -47,24 +47,22 @@ pub(crate) fn execute(device: &mut Device, command: &Command) -> Outcome {
 fn nop(command: &Command) -> Outcome {
     no_input(command)?;
     no_mailbox(command)?;
-    done()
+    Ok(NO_OUTPUT)
 }
 
-/// Success without output.
-fn done() -> Outcome {
-    Ok([0; INLINE_OUTPUT])
-}
+/// The output of a command that has none.
+const NO_OUTPUT: [u8; INLINE_OUTPUT] = [0; INLINE_OUTPUT];
 
-/// Success with the number of an object.
-fn created(number: u32) -> Outcome {
-    let mut output = [0; INLINE_OUTPUT];
+/// The output of a command that makes an object: its number.
+fn created(number: u32) -> [u8; INLINE_OUTPUT] {
+    let mut output = NO_OUTPUT;
     output[..size_of::<ObjectNumber>()].copy_from_slice(
         ObjectNumber {
             number: number.into(),
         }
         .as_bytes(),
     );
-    Ok(output)
+    output
 }
 
 /// A field of the input is wrong: the one at `offset` in it.
@@ -138,5 +136,5 @@ fn write_mailbox<T: IntoBytes + Immutable>(device: &mut Device, command: &Comman
     check_mailbox(command, size_of::<T>())?;
     let written = device.dma.write(command.mailbox.get(), output.as_bytes());
     written.map_err(|_| Failure::new(Status::BAD_MAILBOX))?;
-    done()
+    Ok(NO_OUTPUT)
 }
