@@ -267,6 +267,8 @@ const ENUMS: &[&[Enum]] = &[
     crate::netio::address::ENUMS,
     crate::netio::interface::ENUMS,
     crate::netio::route::ENUMS,
+    crate::nt::ENUMS,
+    crate::nt_resources::ENUMS,
     crate::wsk::client::ENUMS,
     crate::wsk::provider::ENUMS,
 ];

@@ -4,6 +4,21 @@
 use crate::{BOOLEAN, HANDLE, KAFFINITY, KIRQL, KSPIN_LOCK, NTSTATUS};
 use core::ffi::c_void;
 
+enums! {
+    /// How important an allocation is (wdm.h).
+    enum EX_POOL_PRIORITY {
+        LowPoolPriority = 0,
+        LowPoolPrioritySpecialPoolOverrun = 8,
+        LowPoolPrioritySpecialPoolUnderrun = 9,
+        NormalPoolPriority = 16,
+        NormalPoolPrioritySpecialPoolOverrun = 24,
+        NormalPoolPrioritySpecialPoolUnderrun = 25,
+        HighPoolPriority = 32,
+        HighPoolPrioritySpecialPoolOverrun = 40,
+        HighPoolPrioritySpecialPoolUnderrun = 41,
+    }
+}
+
 constants! {
     /// Interrupt request levels (wdm.h).
     KIRQL {

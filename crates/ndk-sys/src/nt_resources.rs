@@ -3,6 +3,50 @@
 use crate::{KAFFINITY, KIRQL, PHYSICAL_ADDRESS};
 use core::ffi::c_void;
 
+enums! {
+    /// Kinds of bus (wdm.h).
+    enum INTERFACE_TYPE {
+        InterfaceTypeUndefined = -1,
+        Internal = 0,
+        Isa = 1,
+        Eisa = 2,
+        MicroChannel = 3,
+        TurboChannel = 4,
+        PCIBus = 5,
+        VMEBus = 6,
+        NuBus = 7,
+        PCMCIABus = 8,
+        CBus = 9,
+        MPIBus = 10,
+        MPSABus = 11,
+        ProcessorInternal = 12,
+        InternalPowerBus = 13,
+        PNPISABus = 14,
+        PNPBus = 15,
+        Vmcs = 16,
+        ACPIBus = 17,
+        MaximumInterfaceType = 18,
+    }
+
+    /// Whether an interrupt is level-triggered or a message or edge (wdm.h).
+    enum KINTERRUPT_MODE {
+        LevelSensitive = 0,
+        Latched = 1,
+    }
+
+    /// Which level or edge is active (wdm.h).
+    enum KINTERRUPT_POLARITY {
+        InterruptPolarityUnknown = 0,
+        InterruptActiveHigh = 1,
+        InterruptRisingEdge = 1,
+        InterruptActiveLow = 2,
+        InterruptFallingEdge = 2,
+        InterruptActiveBoth = 3,
+        InterruptActiveBothTriggerLow = 3,
+        InterruptActiveBothTriggerHigh = 4,
+    }
+}
+
 constants! {
     /// [`CM_PARTIAL_RESOURCE_DESCRIPTOR::Type`] (wdm.h).
     u8 {
@@ -197,9 +241,15 @@ layouts! {
 
     /// Hardware resources on one bus (wdm.h).
     pub struct CM_FULL_RESOURCE_DESCRIPTOR: 0x24 {
-        InterfaceType @ 0x0: i32,
+        InterfaceType @ 0x0: INTERFACE_TYPE,
         BusNumber @ 0x4: u32,
         PartialResourceList @ 0x8: CM_PARTIAL_RESOURCE_LIST,
+    }
+
+    /// Hardware resources; `List` has `Count` entries of varying length (wdm.h).
+    pub struct CM_RESOURCE_LIST: 0x28 {
+        Count @ 0x0: u32,
+        List @ 0x4: [CM_FULL_RESOURCE_DESCRIPTOR; 1],
     }
 
     /// One connected interrupt message (wdm.h).
@@ -210,8 +260,8 @@ layouts! {
         MessageData @ 0x18: u32,
         Vector @ 0x1c: u32,
         Irql @ 0x20: KIRQL,
-        Mode @ 0x24: i32,
-        Polarity @ 0x28: i32,
+        Mode @ 0x24: KINTERRUPT_MODE,
+        Polarity @ 0x28: KINTERRUPT_POLARITY,
     }
 
     /// The connected interrupt messages; `MessageInfo` has `MessageCount` entries (wdm.h).

@@ -28,8 +28,8 @@ constants! {
 
     /// Sizes of the interrupt structures by revision (ndis.h).
     u16 {
-        NDIS_SIZEOF_MSIX_CONFIG_PARAMETERS_REVISION_1 = 0x10,
         NDIS_SIZEOF_MINIPORT_INTERRUPT_CHARACTERISTICS_REVISION_1 = 0x60,
+        NDIS_SIZEOF_MSIX_CONFIG_PARAMETERS_REVISION_1 = 0x10,
     }
 }
 

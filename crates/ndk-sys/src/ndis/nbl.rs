@@ -17,8 +17,8 @@ constants! {
 
     /// Sizes of the pool parameters by revision (ndis.h).
     u16 {
-        NDIS_SIZEOF_NET_BUFFER_POOL_PARAMETERS_REVISION_1 = 0xc,
         NDIS_SIZEOF_NET_BUFFER_LIST_POOL_PARAMETERS_REVISION_1 = 0x10,
+        NDIS_SIZEOF_NET_BUFFER_POOL_PARAMETERS_REVISION_1 = 0xc,
     }
 
     /// [`NET_BUFFER_LIST_POOL_PARAMETERS::ProtocolId`] (ndis.h).

@@ -27,8 +27,8 @@ constants! {
         NDIS_NDK_CAPABILITIES_REVISION_1 = 1,
         NDIS_NDK_CONNECTIONS_REVISION_1 = 1,
         NDIS_NDK_LOCAL_ENDPOINTS_REVISION_1 = 1,
-        NDIS_NDK_STATISTICS_INFO_REVISION_1 = 1,
         NDIS_NDK_PROVIDER_CHARACTERISTICS_REVISION_1 = 1,
+        NDIS_NDK_STATISTICS_INFO_REVISION_1 = 1,
     }
 
     /// Sizes of the NDK structures by revision (ntddndis.h, ndis.h).

@@ -1,11 +1,8 @@
-//! The header of NDIS structures and what may stand in it (objectheader part of ntddndis.h).
+//! The header of NDIS structures and what may stand in it (ntddndis.h).
 
 constants! {
     /// Types for [`NDIS_OBJECT_HEADER::Type`] (ntddndis.h).
     u8 {
-        NDIS_OBJECT_TYPE_DRIVER_WRAPPER_REVISION_1 = 1,
-        NDIS_OBJECT_TYPE_PCI_DEVICE_CUSTOM_PROPERTIES_REVISION_1 = 1,
-        NDIS_OBJECT_TYPE_PCI_DEVICE_CUSTOM_PROPERTIES_REVISION_2 = 2,
         NDIS_OBJECT_TYPE_DEFAULT = 0x80,
         NDIS_OBJECT_TYPE_MINIPORT_INIT_PARAMETERS = 0x81,
         NDIS_OBJECT_TYPE_SG_DMA_DESCRIPTION = 0x83,

@@ -26,8 +26,8 @@ constants! {
     /// Revisions of request and status structures (ndis.h).
     u8 {
         NDIS_OID_REQUEST_REVISION_1 = 1,
-        NDIS_STATUS_INDICATION_REVISION_1 = 1,
         NDIS_OID_REQUEST_REVISION_2 = 2,
+        NDIS_STATUS_INDICATION_REVISION_1 = 1,
     }
 
     /// Sizes of request and status structures by revision (ndis.h).

@@ -18,9 +18,9 @@ enums! {
 constants! {
     /// Revisions of the statistics and moderation structures (ntddndis.h).
     u8 {
-        NDIS_STATISTICS_INFO_REVISION_1 = 1,
         NDIS_INTERRUPT_MODERATION_PARAMETERS_REVISION_1 = 1,
         NDIS_RSC_STATISTICS_REVISION_1 = 1,
+        NDIS_STATISTICS_INFO_REVISION_1 = 1,
     }
 
     /// Sizes of the statistics and moderation structures by revision (ntddndis.h).
