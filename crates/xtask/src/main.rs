@@ -1,2 +1,64 @@
 //! The commands behind `./x`.
-fn main() {}
+
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::{Arg, Command};
+use xtask::paths;
+use xtask::peer::{LinuxPeer, PeerConfig, PeerFiles, Wire};
+use xtask::progress::Step;
+use xtask::{doctor, driver};
+
+fn main() -> Result<()> {
+    match command_line().get_matches().subcommand() {
+        Some(("peer", arguments)) => peer(arguments.get_many::<String>("command").unwrap_or_default()),
+        Some(("driver", arguments)) => driver::run(arguments),
+        Some(("clippy-windows", _)) => driver::clippy(),
+        Some(("doctor", _)) => doctor::run(),
+        _ => unreachable!("clap asks for a subcommand and knows their names"),
+    }
+}
+
+/// The command line. Built without clap's derive, which would double the time until `./x` starts on a fresh clone.
+fn command_line() -> Command {
+    Command::new("x")
+        .about("Builds, tests and shows vrnic. Each command installs what it needs.")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand(driver::command())
+        .subcommand(driver::clippy_command())
+        .subcommand(doctor::command())
+        .subcommand(
+            Command::new("peer")
+                .about("Prepare the Linux peer (QEMU, a Debian kernel with soft-RoCE, an initramfs), and try it")
+                .arg(
+                    Arg::new("command")
+                        .num_args(0..)
+                        .trailing_var_arg(true)
+                        .allow_hyphen_values(true)
+                        .help("Boot it with nobody else on the wire and run this shell command, such as `rdma link`"),
+                ),
+        )
+}
+
+/// How long a command may run that a person gave to `./x peer`.
+const PEER_COMMAND_LIMIT: Duration = Duration::from_mins(10);
+
+fn peer<'a>(command: impl Iterator<Item = &'a String>) -> Result<()> {
+    let files = PeerFiles::prepare()?;
+    let command: Vec<&str> = command.map(String::as_str).collect();
+    if command.is_empty() {
+        return Ok(());
+    }
+    let dir = paths::run_dir("peer")?;
+    let wire = Wire::in_dir(&dir);
+    let _host = wire.bind_host()?;
+    let step = Step::start("Booting Linux");
+    let peer = LinuxPeer::boot(&files, &PeerConfig::new(wire, Vec::new()))?;
+    step.done("");
+    let mut running = peer.start(&command.join(" "))?;
+    while let Some(line) = running.next_line(PEER_COMMAND_LIMIT)? {
+        println!("{line}");
+    }
+    Ok(())
+}
