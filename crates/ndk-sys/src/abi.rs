@@ -10,7 +10,7 @@ pub struct Layout {
     pub name: &'static str,
     /// Size in bytes.
     pub size: usize,
-    /// Members, and further names of the same storage, in declaration order.
+    /// Members in declaration order, then further names of the same storage.
     pub members: &'static [Member],
     /// Bit fields.
     pub bits: &'static [Bits],
@@ -84,7 +84,7 @@ impl Layout {
         });
     }
 
-    /// Visits this layout and those of its anonymous members, with their offsets, in declaration order.
+    /// Visits this layout, then those of its anonymous members, with their offsets.
     fn walk(&self, base: usize, visit: &mut dyn FnMut(&Layout, usize)) {
         visit(self, base);
         for member in self.members {

@@ -31,11 +31,12 @@ constants! {
         NDIS_NDK_STATISTICS_INFO_REVISION_1 = 1,
     }
 
-    /// Sizes of the NDK structures by revision (ntddndis.h, ndis.h).
+    /// Sizes of the NDK structures by revision (ntddndis.h, ndis.h, ndisndk.h).
     u16 {
         NDIS_SIZEOF_MINIPORT_ADAPTER_NDK_ATTRIBUTES_REVISION_1 = 0x10,
         NDIS_SIZEOF_NDK_CAPABILITIES_REVISION_1 = 0x38,
         NDIS_SIZEOF_NDK_STATISTICS_INFO_REVISION_1 = 0xf8,
+        NDIS_SIZEOF_NDK_PROVIDER_CHARACTERISTICS_REVISION_1 = 0x18,
     }
 
     /// NDK object identifiers (ntddndis.h).
