@@ -1,12 +1,14 @@
 //! Faults: SIGSEGV and its kin on a separate signal stack, turned into trapped accesses or into bug checks.
 #![expect(unsafe_code, reason = "installs signal handlers and reads machine contexts")]
 
-use super::stack::{self, is_guard};
-use super::thread::{self, Registers};
+use super::stack;
+use super::thread::{self, ImportCall, Registers};
+use super::{mmio, privileged, step, violation};
+use crate::exports::{self, Export};
 use crate::memory::{self, Protection};
 use crate::pe::arena;
-use crate::symbols;
-use crate::verifier::{BugCheck, Violation};
+use crate::verifier::watchdog;
+use iced_x86::Register;
 use std::io;
 use std::ptr;
 use std::sync::Once;
@@ -57,6 +59,8 @@ pub struct FaultContext<'a> {
     machine: &'a mut libc::mcontext_t,
     /// The signal.
     pub signal: i32,
+    /// The signal's code.
+    pub code: i32,
     /// The address that could not be accessed, for memory faults.
     pub address: usize,
 }
@@ -65,7 +69,39 @@ impl FaultContext<'_> {
     /// A register by its index in the machine context (`libc::REG_RAX` …).
     #[must_use]
     pub fn register(&self, index: i32) -> u64 {
-        self.machine.gregs[usize::try_from(index).expect("register indexes are small")].cast_unsigned()
+        self.machine.gregs[slot(index)].cast_unsigned()
+    }
+
+    /// Sets a register.
+    pub fn set_register(&mut self, index: i32, value: u64) {
+        self.machine.gregs[slot(index)] = value.cast_signed();
+    }
+
+    /// The value of a general-purpose register of any size; `None` for others.
+    #[must_use]
+    pub fn general_register(&self, register: Register) -> Option<u64> {
+        let value = self.register(index_of(register)?);
+        Some(value & (u64::MAX >> (64 - register.size() * 8)))
+    }
+
+    /// Sets a general-purpose register as instructions do: 32-bit values clear the upper half, smaller ones keep the rest.
+    pub fn set_general_register(&mut self, register: Register, value: u64) {
+        let Some(index) = index_of(register) else { return };
+        let value = match register.size() {
+            8 => value,
+            4 => value & 0xFFFF_FFFF,
+            size => {
+                let mask = u64::MAX >> (64 - size * 8);
+                self.register(index) & !mask | value & mask
+            }
+        };
+        self.set_register(index, value);
+    }
+
+    /// Sets the flags that arithmetic changes.
+    pub fn set_arithmetic_flags(&mut self, flags: u64) {
+        let others = self.register(libc::REG_EFL) & !mmio::flag::ALL;
+        self.set_register(libc::REG_EFL, others | flags);
     }
 
     /// Instruction, stack and frame pointer.
@@ -79,129 +115,134 @@ impl FaultContext<'_> {
     }
 }
 
+fn slot(index: i32) -> usize {
+    usize::try_from(index).expect("register indexes are not negative")
+}
+
+/// Index in the machine context of a general-purpose register; `None` for others, and for `ah` and its like.
+pub(super) fn index_of(register: Register) -> Option<i32> {
+    if matches!(register, Register::AH | Register::BH | Register::CH | Register::DH) {
+        return None;
+    }
+    Some(match register.full_register() {
+        Register::RAX => libc::REG_RAX,
+        Register::RBX => libc::REG_RBX,
+        Register::RCX => libc::REG_RCX,
+        Register::RDX => libc::REG_RDX,
+        Register::RSI => libc::REG_RSI,
+        Register::RDI => libc::REG_RDI,
+        Register::RBP => libc::REG_RBP,
+        Register::RSP => libc::REG_RSP,
+        Register::R8 => libc::REG_R8,
+        Register::R9 => libc::REG_R9,
+        Register::R10 => libc::REG_R10,
+        Register::R11 => libc::REG_R11,
+        Register::R12 => libc::REG_R12,
+        Register::R13 => libc::REG_R13,
+        Register::R14 => libc::REG_R14,
+        Register::R15 => libc::REG_R15,
+        _ => return None,
+    })
+}
+
 extern "C" fn handler(signal: i32, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
     // SAFETY: the system passes a valid context to an SA_SIGINFO handler.
     let context = unsafe { &mut *context.cast::<libc::ucontext_t>() };
     // SAFETY: the system passes a valid siginfo; for other signals than memory faults the value is not used.
     let address = unsafe { (*info).si_addr() } as usize;
+    // SAFETY: as above.
+    let code = unsafe { (*info).si_code };
     let mut fault = FaultContext {
         machine: &mut context.uc_mcontext,
         signal,
+        code,
         address,
     };
     handle(&mut fault);
 }
 
 fn handle(fault: &mut FaultContext<'_>) {
-    let registers = fault.registers();
-    let in_driver = usize::try_from(registers.ip).is_ok_and(|ip| arena::range().contains(&ip));
-    let called_by_driver = thread::current_import().is_some();
-    if in_driver || called_by_driver {
-        if in_driver {
-            thread::set_top(Some(registers));
+    let handled = match fault.signal {
+        watchdog::REPORT_SIGNAL => {
+            report_hang(fault);
+            true
         }
-        report(fault, in_driver);
+        libc::SIGTRAP => step::handle(fault),
+        libc::SIGSEGV => within_driver(fault, mmio::handle) || privileged::handle(fault),
+        _ => false,
+    };
+    if handled {
+        return;
+    }
+    let on_kernel_stack = is_on_kernel_stack(fault);
+    if on_kernel_stack || thread::current_import().is_some() {
+        if on_kernel_stack {
+            thread::set_top(Some(driver_position(fault)));
+        }
+        violation::report(fault, on_kernel_stack);
     }
     // Not the driver's: let the default action happen when the instruction is repeated.
     // SAFETY: restores the default action.
     unsafe { libc::signal(fault.signal, libc::SIG_DFL) };
 }
 
-fn report(fault: &FaultContext<'_>, in_driver: bool) -> ! {
+/// Asked by the watchdog: returns if the hang is over.
+fn report_hang(fault: &FaultContext<'_>) {
+    if is_on_kernel_stack(fault) {
+        thread::set_top(Some(driver_position(fault)));
+    }
+    watchdog::report_current();
+    thread::set_top(None);
+}
+
+/// Whether an address is in the arena of driver images.
+pub(super) fn is_image(address: u64) -> bool {
+    usize::try_from(address).is_ok_and(|address| arena::range().contains(&address))
+}
+
+/// Whether the thread was on its kernel stack, in other words in driver code or what that calls without a thunk.
+fn is_on_kernel_stack(fault: &FaultContext<'_>) -> bool {
     let header = thread::with(|thread| thread.stack.get());
-    let ip = fault.register(libc::REG_RIP);
-    let error = fault.register(libc::REG_ERR);
-    let address = fault.address as u64;
-    let access = if error & 0x10 != 0 {
-        "execute"
-    } else if error & 2 != 0 {
-        "write"
-    } else {
-        "read"
-    };
-    let violation = if is_guard(header, fault.address) || stack_pointer_in_guard(fault, header) {
-        Violation::new(
-            "KernelStackOverflow",
-            BugCheck::new(0x7F, [8, address, ip, 0]),
-            format!(
-                "the kernel stack of {} KiB is used up",
-                stack::KERNEL_STACK_SIZE / 1024
-            ),
-        )
-        .advice(
-            "move large locals to pool memory, bound recursion, and do not call deep paths from callbacks",
-        )
-    } else {
-        crate::verifier::pool::explain_fault(fault.address, access, ip)
-            .filter(|_| matches!(fault.signal, libc::SIGSEGV | libc::SIGBUS))
-            .unwrap_or_else(|| memory_fault(fault.signal, address, access, ip))
-    };
-    let violation = if in_driver {
-        violation
-    } else {
-        violation.detail(format!("in the bench at {ip:#x}, on behalf of the driver"))
-    };
-    violation.detail(register_text(fault)).stop()
+    let sp = usize::try_from(fault.register(libc::REG_RSP)).unwrap_or(0);
+    stack::is_stack(header, sp) || stack::is_guard(header, sp)
 }
 
-fn stack_pointer_in_guard(fault: &FaultContext<'_>, header: usize) -> bool {
-    usize::try_from(fault.register(libc::REG_RSP)).is_ok_and(|sp| is_guard(header, sp.wrapping_sub(8)))
-}
-
-fn memory_fault(signal: i32, address: u64, access: &str, ip: u64) -> Violation {
-    let place = usize::try_from(ip).map_or_else(|_| format!("{ip:#x}"), symbols::describe);
-    match signal {
-        libc::SIGILL => Violation::new(
-            "IllegalInstruction",
-            BugCheck::new(0x1E, [0xC000_001D, ip, 0, 0]),
-            format!("illegal instruction at {place}"),
-        )
-        .advice("the compiler emits ud2 where code must not be reached, for instance after a panic: look at the stack"),
-        libc::SIGFPE => Violation::new(
-            "ArithmeticFault",
-            BugCheck::new(0x1E, [0xC000_0094, ip, 0, 0]),
-            format!("division by zero or overflow at {place}"),
-        )
-        .advice("check the divisor"),
-        libc::SIGTRAP => Violation::new(
-            "Breakpoint",
-            BugCheck::new(0x1E, [0x8000_0003, ip, 0, 0]),
-            format!("breakpoint at {place}"),
-        )
-        .advice("no debugger is attached: remove the breakpoint or find the assertion that failed"),
-        _ => Violation::new(
-            "InvalidAccess",
-            BugCheck::new(0x50, [address, u64::from(access == "write"), ip, 0]),
-            format!("{access} of {address:#x} at {place}"),
-        )
-        .advice("the address is not mapped with that protection: look for a NULL, stale or wrong pointer"),
+/// Where the driver was. Outside of images (a routine that is called without a thunk, or data that was executed) the
+/// return address on top of the stack leads to it.
+fn driver_position(fault: &FaultContext<'_>) -> Registers {
+    let registers = fault.registers();
+    let header = thread::with(|thread| thread.stack.get());
+    match usize::try_from(registers.sp) {
+        Ok(sp) if !is_image(registers.ip) && stack::is_stack(header, sp) => {
+            Registers { ip: memory::read(sp), sp: registers.sp + 8, bp: registers.bp }
+        }
+        _ => registers,
     }
 }
 
-fn register_text(fault: &FaultContext<'_>) -> String {
-    let names = [
-        ("rax", libc::REG_RAX),
-        ("rbx", libc::REG_RBX),
-        ("rcx", libc::REG_RCX),
-        ("rdx", libc::REG_RDX),
-        ("rsi", libc::REG_RSI),
-        ("rdi", libc::REG_RDI),
-        ("rbp", libc::REG_RBP),
-        ("rsp", libc::REG_RSP),
-        ("r8", libc::REG_R8),
-        ("r9", libc::REG_R9),
-        ("r10", libc::REG_R10),
-        ("r11", libc::REG_R11),
-        ("r12", libc::REG_R12),
-        ("r13", libc::REG_R13),
-        ("r14", libc::REG_R14),
-        ("r15", libc::REG_R15),
-        ("rip", libc::REG_RIP),
-        ("efl", libc::REG_EFL),
-    ];
-    names
-        .iter()
-        .map(|&(name, index)| format!("{name}={:x}", fault.register(index)))
-        .collect::<Vec<_>>()
-        .join(" ")
+static REGISTER_ACCESS: Export = Export {
+    module: "bench",
+    name: "register access",
+    irql: exports::any(),
+    binding: exports::Binding::Data(std::ptr::null()),
+};
+
+/// Runs `body` so that stacks captured in it, and calls into drivers from it, continue from where the driver was interrupted.
+fn within_driver(fault: &mut FaultContext<'_>, body: fn(&mut FaultContext<'_>) -> bool) -> bool {
+    if !is_on_kernel_stack(fault) {
+        return body(fault);
+    }
+    let header = thread::with(|thread| thread.stack.get());
+    let call = ImportCall {
+        outer: thread::with(|thread| thread.import.get()),
+        export: &REGISTER_ACCESS,
+        caller: driver_position(fault),
+        exact: true,
+    };
+    thread::with(|thread| thread.import.set(&raw const call));
+    let outer_rsp = stack::set_kernel_rsp(header, fault.register(libc::REG_RSP));
+    let handled = body(fault);
+    stack::set_kernel_rsp(header, outer_rsp);
+    thread::with(|thread| thread.import.set(call.outer));
+    handled
 }

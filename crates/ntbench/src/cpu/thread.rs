@@ -26,6 +26,8 @@ pub struct ImportCall {
     pub export: &'static Export,
     /// The driver's registers after the call will have returned.
     pub caller: Registers,
+    /// Whether the registers are those of an interrupted instruction, not of a return address.
+    pub exact: bool,
 }
 
 /// State of a thread. All cells, so that a signal handler on the same thread can read it at any time.
@@ -42,6 +44,8 @@ pub struct Thread {
     pub depth: Cell<usize>,
     /// The thread's kernel stack header, 0 while it has none.
     pub stack: Cell<usize>,
+    /// IRQL at which the innermost call into a driver was made: the driver may not go below.
+    pub floor: Cell<Irql>,
     /// Spin locks held.
     pub locks_held: Cell<usize>,
     /// Microseconds stalled since the outermost call into the driver.
@@ -57,6 +61,7 @@ thread_local! {
             top: Cell::new(None),
             depth: Cell::new(0),
             stack: Cell::new(0),
+            floor: Cell::new(PASSIVE_LEVEL),
             locks_held: Cell::new(0),
             stalled: Cell::new(0),
         }
@@ -94,27 +99,24 @@ pub fn top() -> Option<Registers> {
     with(|thread| thread.top.get())
 }
 
-/// The innermost active export call: its export and the driver's registers.
+/// The innermost active export call.
 #[must_use]
-pub fn current_import() -> Option<(&'static Export, Registers)> {
-    imports().into_iter().next()
+pub fn current_import() -> Option<ImportCall> {
+    let call = with(|thread| thread.import.get());
+    (!call.is_null()).then(|| crate::memory::read(call as usize))
 }
 
 /// All active export calls of this thread, innermost first.
 #[must_use]
-pub fn imports() -> Vec<(&'static Export, Registers)> {
-    let mut calls = Vec::new();
-    let mut call = with(|thread| thread.import.get());
-    while !call.is_null() {
-        let record: ImportCall = crate::memory::read(call as usize);
-        calls.push((record.export, record.caller));
-        call = record.outer;
-    }
-    calls
+pub fn imports() -> Vec<ImportCall> {
+    std::iter::successors(current_import(), |call| {
+        (!call.outer.is_null()).then(|| crate::memory::read(call.outer as usize))
+    })
+    .collect()
 }
 
 /// Address in driver code to which the innermost export call returns: who is the caller.
 #[must_use]
 pub fn caller_address() -> Option<usize> {
-    current_import().and_then(|(_, registers)| usize::try_from(registers.ip).ok())
+    current_import().and_then(|call| usize::try_from(call.caller.ip).ok())
 }

@@ -152,6 +152,7 @@ extern "sysv64" fn dispatch(export: &'static Export, frame: usize) -> u64 {
             sp: frame as u64 + 16,
             bp: memory::read(frame),
         },
+        exact: false,
     };
     thread::with(|thread| thread.import.set(&raw const call));
     let before = irql::current();

@@ -3,7 +3,7 @@
 use crate::exports;
 use crate::memory;
 use crate::nt::unicode;
-use crate::verifier::{BugCheck, Violation};
+use crate::verifier::{BugCheck, Rule, Violation};
 use parking_lot::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -97,7 +97,7 @@ extern "win64" fn dbg_print_ex(
 
 extern "win64" fn ke_bug_check_ex(code: u32, p1: u64, p2: u64, p3: u64, p4: u64) -> ! {
     Violation::new(
-        "KeBugCheckEx",
+        Rule::KeBugCheckEx,
         BugCheck::new(code, [p1, p2, p3, p4]),
         "the driver called KeBugCheckEx",
     )

@@ -9,7 +9,7 @@ use crate::cpu::irql::{self, DISPATCH_LEVEL};
 use crate::cpu::thread;
 use crate::exports;
 use crate::memory;
-use crate::verifier::{BugCheck, Violation};
+use crate::verifier::{BugCheck, Rule, Violation};
 use parking_lot::{Condvar, Mutex};
 use std::time::Instant;
 
@@ -72,7 +72,7 @@ fn check(object: usize) {
     let pointers: [usize; 2] = memory::read(list);
     if memory::read::<u8>(object + offset::SIZE) == 0 || pointers != [list, list] {
         Violation::new(
-            "DispatcherObject",
+            Rule::DispatcherObject,
             BugCheck::verifier(0xE1, [object as u64, 0, 0]),
             format!("the synchronisation object {object:#x} was never initialised, or moved since then"),
         )
@@ -113,7 +113,7 @@ extern "win64" fn ke_set_event(event: usize, _increment: i32, wait: u8) -> i32 {
     check(event);
     if wait != 0 {
         Violation::new(
-            "KeSetEventWait",
+            Rule::KeSetEventWait,
             BugCheck::verifier(0x80, [u64::from(irql::current()), event as u64, 0]),
             "KeSetEvent with Wait TRUE, which returns at raised IRQL",
         )
@@ -166,7 +166,7 @@ extern "win64" fn ke_release_semaphore(semaphore: usize, _increment: i32, adjust
     drop(guard);
     // Windows raises STATUS_SEMAPHORE_LIMIT_EXCEEDED, which nobody in a driver handles.
     Violation::new(
-        "SemaphoreLimit",
+        Rule::SemaphoreLimit,
         BugCheck::new(
             0x1E,
             [
@@ -202,7 +202,7 @@ extern "win64" fn ke_release_mutex(mutex: usize, _wait: u8) -> i32 {
     }
     drop(guard);
     Violation::new(
-        "MutexOwner",
+        Rule::MutexOwner,
         BugCheck::verifier(
             0x1004,
             [mutex as u64, owner as u64, thread::kernel_stack() as u64],
@@ -244,7 +244,7 @@ fn check_wait_irql(object: usize, timeout: Option<i64>) {
         Some(_) => 0x122,
     };
     Violation::new(
-        "WaitIrql",
+        Rule::WaitIrql,
         BugCheck::verifier(
             violation,
             [

@@ -4,7 +4,7 @@ use crate::cpu::call::call;
 use crate::cpu::vp::{self, Dpc, Vp};
 use crate::exports;
 use crate::memory;
-use crate::verifier::{BugCheck, Violation, limits};
+use crate::verifier::{limits, BugCheck, Rule, Violation};
 use parking_lot::Mutex;
 use std::ops::Range;
 use std::sync::Arc;
@@ -52,7 +52,7 @@ extern "win64" fn ke_initialize_dpc(dpc: usize, routine: usize, context: usize) 
 fn check(dpc: usize) {
     if memory::read::<u8>(dpc) != DPC_OBJECT {
         Violation::new(
-            "DpcInvalid",
+            Rule::DpcInvalid,
             BugCheck::new(0xC7, [1, dpc as u64, 0, 0]),
             format!("the DPC object {dpc:#x} was not initialised"),
         )
@@ -150,7 +150,7 @@ extern "win64" fn ke_flush_queued_dpcs() {
 pub fn check_freed(range: &Range<usize>) {
     if let Some(dpc) = vp::all().iter().find_map(|vp| vp.has_dpc_in(range)) {
         Violation::new(
-            "DpcFreed",
+            Rule::DpcFreed,
             BugCheck::new(0xC7, [1, dpc as u64, range.start as u64, 0]),
             format!("memory with the queued DPC {dpc:#x} is freed"),
         )

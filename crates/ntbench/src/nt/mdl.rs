@@ -4,7 +4,7 @@ use super::pool;
 use crate::exports;
 use crate::memory::{self, PAGE_SIZE};
 use crate::verifier::pool::{PoolKind, Request};
-use crate::verifier::{BugCheck, Violation};
+use crate::verifier::{BugCheck, Rule, Violation};
 
 exports! {
     /// Memory descriptor lists and mappings.
@@ -116,7 +116,7 @@ extern "win64" fn io_allocate_mdl(
 ) -> usize {
     if irp != 0 || secondary != 0 {
         Violation::new(
-            "MdlIrp",
+            Rule::MdlIrp,
             BugCheck::new(0xC9, [0, irp as u64, 0, 0]),
             "IoAllocateMdl with an IRP, which the bench does not emulate",
         )
@@ -139,7 +139,7 @@ extern "win64" fn io_allocate_mdl(
 
 fn violation(violation: u64, mdl: usize, what: &str, advice: &str) -> ! {
     Violation::new(
-        "Mdl",
+        Rule::Mdl,
         BugCheck::verifier(violation, [mdl as u64, u64::from(flags(mdl)), 0]),
         what,
     )

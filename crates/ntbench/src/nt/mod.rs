@@ -16,6 +16,7 @@ pub mod registry;
 pub mod rtl;
 pub mod spinlock;
 pub mod status;
+mod string;
 pub mod sync;
 pub mod timer;
 pub mod unicode;

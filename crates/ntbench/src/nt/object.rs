@@ -6,7 +6,7 @@ use crate::cpu::thread;
 use crate::exports;
 use crate::memory;
 use crate::symbols::{self, StackTrace};
-use crate::verifier::{BugCheck, Violation};
+use crate::verifier::{BugCheck, Rule, Violation};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -90,7 +90,7 @@ extern "win64" fn zw_close(handle: u64) -> NtStatus {
 
 fn bad_handle(routine: &str, handle: u64) -> ! {
     Violation::new(
-        "InvalidHandle",
+        Rule::InvalidHandle,
         BugCheck::verifier(0x3C, [handle, 0, 0]),
         format!("{routine} with {handle:#x}, which is no open handle"),
     )
@@ -139,7 +139,7 @@ pub fn check_leaks(owner: usize, driver: &str) {
             Object::Thread(_) => "a system thread".to_owned(),
         };
         Violation::new(
-            "HandleLeak",
+            Rule::HandleLeak,
             BugCheck::new(0xCE, [owner as u64, value, 0, 0]),
             format!("{driver} is unloaded with an open handle for {name}"),
         )

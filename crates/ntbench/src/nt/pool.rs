@@ -4,7 +4,7 @@ use super::{dpc, spinlock, timer};
 use crate::cpu::irql::{self, APC_LEVEL, DISPATCH_LEVEL};
 use crate::exports;
 use crate::verifier::pool::{self, PoolKind, Request};
-use crate::verifier::{BugCheck, Violation, faults};
+use crate::verifier::{faults, BugCheck, Rule, Violation};
 
 exports! {
     /// Pool routines. The verifier checks the IRQL itself, because the rule depends on the kind of pool.
@@ -52,7 +52,7 @@ pub fn allocate(request: &Request) -> usize {
     if level > limit {
         let violation = if request.kind == PoolKind::Paged { 1 } else { 2 };
         Violation::new(
-            "PoolAllocationIrql",
+            Rule::PoolAllocationIrql,
             BugCheck::verifier(violation, [u64::from(level), kind, bytes]),
             format!("{:?} pool allocated at IRQL {level}", request.kind),
         )
@@ -61,7 +61,7 @@ pub fn allocate(request: &Request) -> usize {
     }
     if request.size == 0 {
         Violation::new(
-            "PoolZeroBytes",
+            Rule::PoolZeroBytes,
             BugCheck::verifier(0, [u64::from(level), kind, 0]),
             "allocation of zero bytes",
         )
@@ -70,7 +70,7 @@ pub fn allocate(request: &Request) -> usize {
     }
     if request.tag == 0 {
         Violation::new(
-            "PoolTagZero",
+            Rule::PoolTagZero,
             BugCheck::new(0xC2, [0x9B, kind, bytes, 0]),
             "allocation with the tag 0, which cannot be tracked",
         )
@@ -105,7 +105,7 @@ fn check_free_irql(allocation: &pool::Allocation) {
     };
     if level > limit {
         Violation::new(
-            "PoolFreeIrql",
+            Rule::PoolFreeIrql,
             BugCheck::verifier(
                 violation,
                 [u64::from(level), kind as u64, allocation.address as u64],
@@ -120,7 +120,7 @@ fn check_free_irql(allocation: &pool::Allocation) {
 
 fn executable(kind: u64) -> ! {
     Violation::new(
-        "ExecutablePool",
+        Rule::ExecutablePool,
         BugCheck::verifier(0x2000, [0, kind, 0]),
         "allocation of executable pool, which hypervisor-protected code integrity refuses",
     )
@@ -137,7 +137,7 @@ extern "win64" fn ex_allocate_pool2(flags: u64, size: usize, tag: u32) -> usize 
         (false, true) => PoolKind::Paged,
         // Windows fails such a call; it is a mistake in any driver.
         _ => Violation::new(
-            "PoolFlags",
+            Rule::PoolFlags,
             BugCheck::new(0xC2, [0x9C, flags, size as u64, u64::from(tag)]),
             format!("ExAllocatePool2 with flags {flags:#x}, which name no or more than one kind of pool"),
         )
@@ -164,7 +164,7 @@ fn allocate_by_type(pool_type: u32, size: usize, tag: u32, zeroed: bool) -> usiz
         pool_type::NON_PAGED_NX => PoolKind::NonPaged,
         pool_type::NON_PAGED => executable(u64::from(pool_type)),
         other => Violation::new(
-            "PoolType",
+            Rule::PoolType,
             BugCheck::new(0xC2, [0x9C, u64::from(other), size as u64, u64::from(tag)]),
             format!("pool type {other:#x} is unknown or obsolete"),
         )

@@ -1,10 +1,10 @@
 //! IRQL and processors.
 
 use crate::cpu::irql::{self, DISPATCH_LEVEL, HIGH_LEVEL, Irql};
-use crate::cpu::vp;
+use crate::cpu::{thread, vp};
 use crate::exports;
 use crate::memory;
-use crate::verifier::{BugCheck, Violation};
+use crate::verifier::{BugCheck, Rule, Violation};
 
 exports! {
     /// Exports about IRQL and processors.
@@ -36,7 +36,7 @@ extern "win64" fn kf_raise_irql(new: Irql) -> Irql {
     let old = irql::current();
     if new < old || new > HIGH_LEVEL {
         Violation::new(
-            "KeRaiseIrql",
+            Rule::KeRaiseIrql,
             BugCheck::verifier(0x30, [u64::from(old), u64::from(new), 0]),
             format!("KeRaiseIrql from {old} to {new}"),
         )
@@ -51,12 +51,13 @@ extern "win64" fn ke_raise_irql_to_dpc_level() -> Irql {
 }
 
 extern "win64" fn ke_lower_irql(new: Irql) {
-    let old = irql::current();
-    if new > old {
+    let (old, floor) = thread::with(|thread| (thread.irql.get(), thread.floor.get()));
+    if new > old || new < floor {
+        let inside = u64::from(new < floor);
         Violation::new(
-            "KeLowerIrql",
-            BugCheck::verifier(0x31, [u64::from(old), u64::from(new), 0]),
-            format!("KeLowerIrql from {old} to {new}"),
+            Rule::KeLowerIrql,
+            BugCheck::verifier(0x31, [u64::from(old), u64::from(new), inside]),
+            format!("KeLowerIrql from {old} to {new} in a callback that was called at {floor}"),
         )
         .advice("pass the value that KeRaiseIrql returned")
         .stop();

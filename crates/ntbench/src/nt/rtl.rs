@@ -1,6 +1,7 @@
 //! The runtime library: strings, memory, versions.
 
 use super::status::{self, NtStatus};
+use super::string;
 use super::unicode;
 use crate::cpu::thunk;
 use crate::exports;
@@ -17,10 +18,10 @@ exports! {
         RtlEqualUnicodeString = function(rtl_equal_unicode_string, exactly(PASSIVE_LEVEL));
         RtlCompareUnicodeString = function(rtl_compare_unicode_string, exactly(PASSIVE_LEVEL));
         RtlCompareMemory = function(rtl_compare_memory, any());
-        memcpy = direct(memmove);
-        memmove = direct(memmove);
-        memset = direct(memset);
-        memcmp = direct(memcmp);
+        memcpy = direct(string::memmove);
+        memmove = direct(string::memmove);
+        memset = direct(string::memset);
+        memcmp = direct(string::memcmp);
         RtlGetVersion = function(rtl_get_version, exactly(PASSIVE_LEVEL));
         PsGetVersion = function(ps_get_version, any());
         RtlRandomEx = function(rtl_random_ex, at_most(APC_LEVEL));
@@ -115,24 +116,6 @@ extern "win64" fn rtl_compare_memory(first: usize, second: usize, length: usize)
     (0..length)
         .take_while(|index| memory::read::<u8>(first + index) == memory::read::<u8>(second + index))
         .count()
-}
-
-extern "win64" fn memmove(destination: usize, source: usize, length: usize) -> usize {
-    memory::copy(destination, source, length);
-    destination
-}
-
-extern "win64" fn memset(destination: usize, value: i32, length: usize) -> usize {
-    memory::fill(destination, value.to_le_bytes()[0], length);
-    destination
-}
-
-extern "win64" fn memcmp(first: usize, second: usize, length: usize) -> i32 {
-    let byte = |base: usize, index: usize| i32::from(memory::read::<u8>(base + index));
-    (0..length)
-        .map(|index| byte(first, index) - byte(second, index))
-        .find(|&difference| difference != 0)
-        .unwrap_or(0)
 }
 
 /// Fills in `RTL_OSVERSIONINFOW`, or its `EX` form if the caller's size says so.

@@ -5,7 +5,7 @@ use crate::cpu::irql::{self, DISPATCH_LEVEL, Irql};
 use crate::exports;
 use crate::memory;
 use crate::verifier::locks::{self, Flavor};
-use crate::verifier::{BugCheck, Violation, limits};
+use crate::verifier::{limits, BugCheck, Rule, Violation};
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::Instant;
 
@@ -59,7 +59,7 @@ fn word32(lock: usize) -> &'static AtomicU32 {
 fn wrong_irql(violation: u64, lock: usize, what: &str) -> ! {
     let level = irql::current();
     Violation::new(
-        "SpinLockIrql",
+        Rule::SpinLockIrql,
         BugCheck::verifier(violation, [u64::from(level), lock as u64, 0]),
         format!("{what} at IRQL {level}"),
     )
@@ -101,13 +101,13 @@ fn spun_too_long(lock: usize) -> ! {
     let limit = limits::get().spin;
     let violation = match locks::holder(lock) {
         Some(stack) => Violation::new(
-            "SpinLockTimeout",
+            Rule::SpinLockTimeout,
             BugCheck::new(0x133, [0, lock as u64, 0, 0]),
             format!("spin lock {lock:#x} could not be had within {limit:?}"),
         )
         .stack("held since", stack),
         None => Violation::new(
-            "SpinLockUninitialized",
+            Rule::SpinLockUninitialized,
             BugCheck::verifier(0x1002, [lock as u64, 0, 0]),
             format!(
                 "spin lock {lock:#x} looks taken ({:#x}) and nobody holds it",
@@ -141,7 +141,7 @@ fn release(lock: usize, flavor: Flavor) -> Option<Irql> {
 fn lower(lock: usize, old: Option<Irql>, new: Irql) {
     if old != Some(new) {
         Violation::new(
-            "IrqlKeReleaseSpinLock",
+            Rule::IrqlKeReleaseSpinLock,
             BugCheck::verifier(0x0002_0015, [lock as u64, u64::from(new), 0]),
             format!("spin lock {lock:#x} is released to IRQL {new}; it was acquired at {old:?}"),
         )

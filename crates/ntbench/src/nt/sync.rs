@@ -4,7 +4,7 @@ use crate::cpu::irql::{self, APC_LEVEL};
 use crate::cpu::thread;
 use crate::exports;
 use crate::memory;
-use crate::verifier::{BugCheck, Violation, limits};
+use crate::verifier::{limits, BugCheck, Rule, Violation};
 use parking_lot::{Condvar, Mutex};
 use std::time::{Duration, Instant};
 
@@ -67,7 +67,7 @@ extern "win64" fn ex_release_rundown_protection_ex(reference: usize, count: u32)
     let Some(left) = value.checked_sub(RUNDOWN_REFERENCE * u64::from(count)) else {
         drop(guard);
         Violation::new(
-            "RundownRelease",
+            Rule::RundownRelease,
             BugCheck::new(0x139, [0x10, reference as u64, value, 0]),
             "rundown protection is released more often than acquired",
         )
@@ -96,7 +96,7 @@ const LIST_FIRST: usize = 8;
 fn check_alignment(address: usize) {
     if !address.is_multiple_of(16) {
         Violation::new(
-            "SListAlignment",
+            Rule::SListAlignment,
             BugCheck::new(0x1E, [0x8000_0002, address as u64, 0, 0]),
             format!("SLIST header or entry at {address:#x} is not aligned to 16 bytes"),
         )
@@ -164,7 +164,7 @@ extern "win64" fn ex_acquire_fast_mutex(mutex: usize) {
     if memory::read::<usize>(mutex + fast_mutex::OWNER) == thread::kernel_stack() {
         drop(guard);
         Violation::new(
-            "FastMutexRecursion",
+            Rule::FastMutexRecursion,
             BugCheck::verifier(0x1000, [mutex as u64, 0, 0]),
             format!("fast mutex {mutex:#x} is acquired by the thread that owns it"),
         )
@@ -191,7 +191,7 @@ extern "win64" fn ex_try_to_acquire_fast_mutex(mutex: usize) -> u8 {
 extern "win64" fn ex_release_fast_mutex(mutex: usize) {
     if irql::current() != APC_LEVEL {
         Violation::new(
-            "FastMutexIrql",
+            Rule::FastMutexIrql,
             BugCheck::verifier(0x34, [u64::from(irql::current()), mutex as u64, 0]),
             "fast mutex released at another IRQL than APC_LEVEL",
         )
@@ -203,7 +203,7 @@ extern "win64" fn ex_release_fast_mutex(mutex: usize) {
     if owner != thread::kernel_stack() {
         drop(guard);
         Violation::new(
-            "FastMutexOwner",
+            Rule::FastMutexOwner,
             BugCheck::verifier(
                 0x1004,
                 [mutex as u64, owner as u64, thread::kernel_stack() as u64],

@@ -4,7 +4,7 @@ use super::dispatcher::{self, object_type};
 use super::{clock, dpc};
 use crate::exports;
 use crate::memory;
-use crate::verifier::{BugCheck, Violation};
+use crate::verifier::{BugCheck, Rule, Violation};
 use parking_lot::{Condvar, Mutex};
 use std::ops::Range;
 use std::sync::Arc;
@@ -166,7 +166,7 @@ fn check(timer: usize) {
     let kind: u8 = memory::read(timer);
     if kind != object_type::NOTIFICATION_TIMER && kind != object_type::SYNCHRONIZATION_TIMER {
         Violation::new(
-            "TimerInvalid",
+            Rule::TimerInvalid,
             BugCheck::new(0xC7, [0, timer as u64, 0, 0]),
             format!("the timer object {timer:#x} was not initialised"),
         )
@@ -229,7 +229,7 @@ pub fn check_freed(range: &Range<usize>) {
         .find(|key| range.contains(key));
     if let Some(timer) = active {
         Violation::new(
-            "TimerFreed",
+            Rule::TimerFreed,
             BugCheck::verifier(0x15, [timer as u64, 0, range.start as u64]),
             format!("memory with the active timer {timer:#x} is freed or initialised again"),
         )

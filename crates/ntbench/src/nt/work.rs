@@ -3,13 +3,13 @@
 use super::object::{self, Object};
 use super::status::{self, NtStatus};
 use super::{dispatcher, pool};
-use crate::cpu::call::call;
+use crate::cpu::call::{call, call_without_limit};
 use crate::cpu::thunk;
 use crate::cpu::{irql, thread, vp};
 use crate::exports;
 use crate::memory;
 use crate::verifier::pool::{PoolKind, Request};
-use crate::verifier::{BugCheck, Violation};
+use crate::verifier::{BugCheck, Rule, Violation};
 use parking_lot::{Condvar, Mutex};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -133,7 +133,7 @@ extern "win64" fn io_allocate_work_item(device: usize) -> usize {
 extern "win64" fn io_free_work_item(item: usize) {
     if memory::read::<u8>(item + io_work_item::QUEUED) != 0 {
         Violation::new(
-            "WorkItemFreed",
+            Rule::WorkItemFreed,
             BugCheck::new(0xC9, [0x230, item as u64, 0, 0]),
             format!("the work item {item:#x} is freed while it is queued"),
         )
@@ -146,7 +146,7 @@ extern "win64" fn io_free_work_item(item: usize) {
 fn queue_item(item: usize, routine: usize, arguments: impl FnOnce(u64) -> [u64; 3] + Send + 'static) {
     if memory::read::<u8>(item + io_work_item::QUEUED) != 0 {
         Violation::new(
-            "WorkItemQueuedTwice",
+            Rule::WorkItemQueuedTwice,
             BugCheck::new(0xC9, [0x231, item as u64, routine as u64, 0]),
             format!("the work item {item:#x} is queued while it is still queued"),
         )
@@ -215,7 +215,7 @@ extern "win64" fn ps_create_system_thread(
         .name("system-thread".into())
         .spawn(move || {
             choose_processor();
-            let _ = call(routine, &[context]);
+            let _ = call_without_limit(routine, &[context]);
             dispatcher::signal(running.address(), 1);
             // Waiters may look at the object after the thread has ended; references are not counted for it.
             std::mem::forget(running);

@@ -10,7 +10,7 @@
 use super::arena::{self, ARENA_SIZE};
 use crate::cpu::thread;
 use crate::memory::{self, Protection};
-use crate::verifier::{BugCheck, Violation};
+use crate::verifier::{BugCheck, Rule, Violation};
 use parking_lot::RwLock;
 use std::arch::naked_asm;
 use std::collections::HashSet;
@@ -95,7 +95,7 @@ pub fn check(address: usize) {
 
 fn violation(address: usize) -> ! {
     Violation::new(
-        "GuardIcallCheck",
+        Rule::GuardIcallCheck,
         BugCheck::new(0x139, [FAST_FAIL_GUARD_ICALL_CHECK_FAILURE, address as u64, 0, 0]),
         format!("indirect call to {}, which is no valid target", crate::symbols::describe(address)),
     )

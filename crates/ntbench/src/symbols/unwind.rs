@@ -90,9 +90,9 @@ impl StackTrace {
         if let Some(registers) = thread::top() {
             walk(registers, true, &mut frames);
         }
-        for (export, registers) in thread::imports() {
-            frames.push(Frame::Bench(export.name));
-            walk(registers, false, &mut frames);
+        for call in thread::imports() {
+            frames.push(Frame::Bench(call.export.name));
+            walk(call.caller, call.exact, &mut frames);
         }
         Self { frames }
     }

@@ -1,6 +1,6 @@
 //! IRQL rules.
 
-use super::{BugCheck, Violation};
+use super::{BugCheck, Rule, Violation};
 use crate::cpu::irql::{APC_LEVEL, DEVICE_LEVEL, DISPATCH_LEVEL, HIGH_LEVEL, Irql, PASSIVE_LEVEL};
 use crate::exports::Export;
 use crate::symbols;
@@ -39,7 +39,7 @@ pub fn wrong_irql_for_call(export: &Export, irql: Irql) -> ! {
         )
     };
     Violation::new(
-        "IrqlExport",
+        Rule::IrqlExport,
         BugCheck::verifier(0xE5, [u64::from(irql), u64::from(rule.max), 0]),
         format!(
             "{}!{} called at {}, it may be called {allowed}",
@@ -55,7 +55,7 @@ pub fn wrong_irql_for_call(export: &Export, irql: Irql) -> ! {
 /// An export of the bench came back at another IRQL: a bug of the bench or of a callback that it made.
 pub fn changed_by_export(export: &Export, before: Irql, after: Irql) -> ! {
     Violation::new(
-        "IrqlUnchanged",
+        Rule::IrqlUnchanged,
         BugCheck::new(0xC8, [u64::from(before), u64::from(after), 0, 0]),
         format!(
             "{} was entered at {} and left at {}",
@@ -71,7 +71,7 @@ pub fn changed_by_export(export: &Export, before: Irql, after: Irql) -> ! {
 /// A callback returned at another IRQL than it was called at.
 pub fn changed_by_callback(target: usize, before: Irql, after: Irql) -> ! {
     Violation::new(
-        "IrqlReturn",
+        Rule::IrqlReturn,
         BugCheck::new(0xC8, [u64::from(before), u64::from(after), target as u64, 0]),
         format!(
             "{} was called at {} and returned at {}",
@@ -87,7 +87,7 @@ pub fn changed_by_callback(target: usize, before: Irql, after: Irql) -> ! {
 /// A callback returned and still holds a spin lock.
 pub fn lock_kept_by_callback(target: usize) -> ! {
     Violation::new(
-        "SpinLock",
+        Rule::SpinLock,
         BugCheck::verifier(0x0004_0009, [target as u64, 0, 0]),
         format!(
             "{} returned with another number of held spin locks than it was called with",

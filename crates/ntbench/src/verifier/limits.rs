@@ -1,6 +1,6 @@
 //! Time limits: DPCs, calls, spinning, stalling.
 
-use super::{BugCheck, Violation};
+use super::{BugCheck, Rule, Violation};
 use crate::cpu::irql::{self, DISPATCH_LEVEL};
 use crate::cpu::thread;
 use crate::symbols;
@@ -75,7 +75,7 @@ pub fn dpc(routine: usize, run: impl FnOnce()) {
     let limit = get().dpc;
     if used > limit {
         Violation::new(
-            "DpcTooLong",
+            Rule::DpcTooLong,
             BugCheck::new(0x133, [0, micros(used), micros(limit), routine as u64]),
             format!(
                 "the DPC routine {} used {used:?} of CPU time, the limit is {limit:?}",
@@ -96,7 +96,7 @@ pub fn stall(routine: &'static str, microseconds: u32) {
     let (limits, wanted) = (get(), Duration::from_micros(u64::from(microseconds)));
     if wanted > limits.stall {
         Violation::new(
-            "NdisStallExecution_Delay",
+            Rule::NdisStallExecutionDelay,
             BugCheck::verifier(0x0009_2003, [u64::from(microseconds), micros(limits.stall), 0]),
             format!("{routine} for {microseconds} µs, the limit is {:?}", limits.stall),
         )
@@ -112,7 +112,7 @@ pub fn stall(routine: &'static str, microseconds: u32) {
     });
     if total > limits.stall_total {
         Violation::new(
-            "StallTotal",
+            Rule::StallTotal,
             BugCheck::new(0x133, [0, micros(total), micros(limits.stall_total), 0]),
             format!(
                 "stalls of this call at DISPATCH_LEVEL add up to {total:?}, the limit is {:?}",

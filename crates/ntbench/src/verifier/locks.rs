@@ -1,6 +1,6 @@
 //! Spin lock rules: who holds what, and in which order locks are taken.
 
-use super::{BugCheck, Violation};
+use super::{BugCheck, Rule, Violation};
 use crate::cpu::irql::Irql;
 use crate::cpu::thread;
 use crate::symbols::StackTrace;
@@ -62,7 +62,7 @@ pub fn before_acquire(lock: usize) {
         if let Some(first) = mine.iter().find(|held| held.lock == lock) {
             return Some(
                 Violation::new(
-                    "SpinLockRecursion",
+                    Rule::SpinLockRecursion,
                     BugCheck::verifier(0x1000, [lock as u64, 0, 0]),
                     format!("spin lock {lock:#x} is acquired by the thread that holds it"),
                 )
@@ -83,7 +83,7 @@ pub fn before_acquire(lock: usize) {
             if let Some(reverse) = locks.path(lock, held.lock) {
                 return Some(
                     Violation::new(
-                        "LockOrder",
+                        Rule::LockOrder,
                         BugCheck::verifier(0x1001, [lock as u64, held.lock as u64, 0]),
                         format!(
                             "{lock:#x} is acquired while {:#x} is held; before it was the other way round",
@@ -162,7 +162,7 @@ pub fn release(lock: usize, flavor: Flavor) -> Held {
             held
         }
         Ok(held) => Violation::new(
-            "SpinLockMismatch",
+            Rule::SpinLockMismatch,
             BugCheck::verifier(0x1009, [lock as u64, 0, 0]),
             format!(
                 "spin lock {lock:#x} was acquired as {:?} and is released as {flavor:?}",
@@ -173,7 +173,7 @@ pub fn release(lock: usize, flavor: Flavor) -> Held {
         .stack("acquired at", held.stack)
         .stop(),
         Err(Some(other)) => Violation::new(
-            "SpinLockOwner",
+            Rule::SpinLockOwner,
             BugCheck::verifier(0x1004, [lock as u64, other.thread as u64, me as u64]),
             format!("spin lock {lock:#x} is released by a thread that does not hold it"),
         )
@@ -181,7 +181,7 @@ pub fn release(lock: usize, flavor: Flavor) -> Held {
         .stack("acquired at", other.stack)
         .stop(),
         Err(None) => Violation::new(
-            "SpinLockNotHeld",
+            Rule::SpinLockNotHeld,
             BugCheck::verifier(0x1007, [lock as u64, 0, 0]),
             format!("spin lock {lock:#x} is released and is not held"),
         )
@@ -213,7 +213,7 @@ pub fn check_freed(range: &Range<usize>) {
     });
     if let Some(held) = held {
         Violation::new(
-            "SpinLockFreed",
+            Rule::SpinLockFreed,
             BugCheck::verifier(0x100B, [held.lock as u64, held.thread as u64, 0]),
             format!("memory with the held spin lock {:#x} is freed", held.lock),
         )

@@ -10,6 +10,9 @@ pub mod limits;
 pub mod locks;
 pub mod pool;
 pub mod report;
+pub mod rules;
+pub mod watchdog;
 
 pub use bugcheck::BugCheck;
 pub use report::{EXIT_CODE, Violation, on_stop};
+pub use rules::Rule;

@@ -1,7 +1,7 @@
 //! Special pool: every allocation ends (or starts) at an inaccessible page, freed memory stays inaccessible, and everything is
 //! tracked with the stacks of its allocation and release.
 
-use super::{BugCheck, Violation};
+use super::{BugCheck, Rule, Violation};
 use crate::memory::{self, PAGE_SIZE, Protection, page_up};
 use crate::symbols::{self, StackTrace};
 use parking_lot::Mutex;
@@ -263,7 +263,7 @@ pub fn free(address: usize, tag: Option<u32>) {
         Problem::Tag(allocation) => {
             let (is, given) = (allocation.request.tag, tag.unwrap_or(0));
             Violation::new(
-                "PoolTag",
+                Rule::PoolTag,
                 BugCheck::new(0xC2, [0xA, pointer, u64::from(is), u64::from(given)]),
                 format!(
                     "allocated with tag {}, freed with tag {}",
@@ -275,7 +275,7 @@ pub fn free(address: usize, tag: Option<u32>) {
             .stack("allocated at", allocation.stack)
         }
         Problem::Corrupt(allocation, place) => Violation::new(
-            "SpecialPool",
+            Rule::SpecialPool,
             BugCheck::new(
                 0xC1,
                 [pointer, place as u64, allocation.request.size as u64, 0x21],
@@ -285,7 +285,7 @@ pub fn free(address: usize, tag: Option<u32>) {
         .advice("somebody wrote next to the allocation: check lengths and indexes")
         .stack("allocated at", allocation.stack),
         Problem::Twice(allocation, freed) => Violation::new(
-            "PoolDoubleFree",
+            Rule::PoolDoubleFree,
             BugCheck::verifier(0x13, [0, pointer, u64::from(allocation.request.tag)]),
             format!("{pointer:#x} was freed already"),
         )
@@ -293,7 +293,7 @@ pub fn free(address: usize, tag: Option<u32>) {
         .stack("first freed at", freed)
         .stack("allocated at", allocation.stack),
         Problem::Inside(allocation) => Violation::new(
-            "PoolBadFree",
+            Rule::PoolBadFree,
             BugCheck::verifier(0x10, [pointer, 0, 0]),
             format!(
                 "{pointer:#x} is not the start of an allocation: {}",
@@ -303,7 +303,7 @@ pub fn free(address: usize, tag: Option<u32>) {
         .advice("free the pointer that the allocation returned")
         .stack("allocated at", allocation.stack),
         Problem::Unknown => Violation::new(
-            "PoolBadFree",
+            Rule::PoolBadFree,
             BugCheck::verifier(0x10, [pointer, 0, 0]),
             format!("{pointer:#x} did not come from an allocation routine"),
         )
@@ -376,7 +376,7 @@ pub fn check_leaks(owner: usize, driver: &str) {
     }
     let bytes: usize = leaks.iter().map(|allocation| allocation.request.size).sum();
     let mut violation = Violation::new(
-        "PoolLeak",
+        Rule::PoolLeak,
         BugCheck::verifier(0x62, [owner as u64, 0, leaks.len() as u64]),
         format!(
             "{driver} is unloaded and has not freed {} allocations of {bytes} bytes",
@@ -414,7 +414,7 @@ pub fn explain_fault(address: usize, access: &str, ip: u64) -> Option<Violation>
     {
         return Some(
             Violation::new(
-                "UseAfterFree",
+                Rule::UseAfterFree,
                 BugCheck::new(0xD5, [address as u64, write, ip, 0]),
                 format!(
                     "{access} of freed memory, {}",
@@ -435,7 +435,7 @@ pub fn explain_fault(address: usize, access: &str, ip: u64) -> Option<Violation>
     let (_, allocation) = near.or(next)?;
     Some(
         Violation::new(
-            "PoolOverrun",
+            Rule::PoolOverrun,
             BugCheck::new(0xD6, [address as u64, write, ip, 0]),
             format!(
                 "{access} outside an allocation, {}",

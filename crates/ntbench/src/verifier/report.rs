@@ -1,7 +1,7 @@
 //! Reporting a violation and ending the process.
 #![expect(unsafe_code, reason = "ends the process without running destructors")]
 
-use super::BugCheck;
+use super::{BugCheck, Rule};
 use crate::symbols::{self, StackTrace};
 use parking_lot::Mutex;
 use std::fmt::Write as _;
@@ -18,7 +18,7 @@ const REPORT_SECONDS: u32 = 20;
 /// A broken rule, ready to be reported.
 #[must_use = "a violation does nothing until it is stopped on"]
 pub struct Violation {
-    rule: &'static str,
+    rule: Rule,
     bug_check: BugCheck,
     what: String,
     advice: String,
@@ -38,8 +38,8 @@ pub fn on_stop(hook: impl Fn() + Send + 'static) {
 }
 
 impl Violation {
-    /// A violation of `rule`: Driver Verifier's or the document's name for it. `what` says what happened, in one sentence.
-    pub fn new(rule: &'static str, bug_check: BugCheck, what: impl Into<String>) -> Self {
+    /// A violation of `rule`. `what` says what happened, in one sentence.
+    pub fn new(rule: Rule, bug_check: BugCheck, what: impl Into<String>) -> Self {
         Self {
             rule,
             bug_check,
@@ -100,14 +100,16 @@ impl Violation {
         let [p1, p2, p3, p4] = self.bug_check.parameters;
         format!(
             "VERIFIER rule={} code={:#x} p1={p1:#x} p2={p2:#x} p3={p3:#x} p4={p4:#x}",
-            self.rule, self.bug_check.code
+            self.rule.name(), self.bug_check.code
         )
     }
 
     fn render(&self) -> String {
         let mut text = format!(
             "\n*** {}\n*** rule {}: {}\n",
-            self.bug_check, self.rule, self.what
+            self.bug_check,
+            self.rule.name(),
+            self.what
         );
         for detail in &self.details {
             let _ = writeln!(text, "    {detail}");

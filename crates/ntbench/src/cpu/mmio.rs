@@ -1,0 +1,255 @@
+//! Trapped registers: an access to an inaccessible page faults, is decoded, forwarded to the device, and skipped.
+
+use super::fault::FaultContext;
+use crate::memory;
+use crate::verifier::{BugCheck, Rule, Violation};
+use iced_x86::{
+    Code, Decoder, DecoderOptions, Formatter, Instruction, IntelFormatter, MemorySize, Mnemonic, OpAccess, OpKind,
+    InstructionInfoFactory, Register,
+};
+use parking_lot::RwLock;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Registers of a device, behind trapped pages.
+pub trait Registers: Send + Sync {
+    /// Reads 1, 2, 4 or 8 bytes at an offset.
+    fn read(&self, offset: u64, data: &mut [u8]);
+    /// Writes 1, 2, 4 or 8 bytes at an offset.
+    fn write(&self, offset: u64, data: &[u8]);
+}
+
+struct Region {
+    range: Range<usize>,
+    registers: Arc<dyn Registers>,
+}
+
+static REGIONS: RwLock<Vec<Region>> = RwLock::new(Vec::new());
+
+/// A trapped range of addresses; no longer trapped when dropped.
+#[derive(Debug)]
+pub struct Trap {
+    range: Range<usize>,
+}
+
+impl Trap {
+    /// Where drivers find the registers.
+    #[must_use]
+    pub fn address(&self) -> usize {
+        self.range.start
+    }
+}
+
+impl Drop for Trap {
+    fn drop(&mut self) {
+        REGIONS.write().retain(|region| region.range != self.range);
+    }
+}
+
+/// Traps accesses to `size` bytes at `address`, which the caller has reserved without access, and forwards them.
+#[must_use]
+pub fn trap(address: usize, size: usize, registers: Arc<dyn Registers>) -> Trap {
+    let range = address..address + size;
+    REGIONS.write().push(Region { range: range.clone(), registers });
+    Trap { range }
+}
+
+fn find(address: usize) -> Option<(usize, Arc<dyn Registers>)> {
+    let regions = REGIONS.read();
+    let region = regions.iter().find(|region| region.range.contains(&address))?;
+    Some((region.range.start, Arc::clone(&region.registers)))
+}
+
+/// Whether an address is trapped.
+#[must_use]
+pub fn is_trapped(address: usize) -> bool {
+    find(address).is_some()
+}
+
+/// Decodes the instruction at an address.
+#[must_use]
+pub fn decode(ip: u64) -> Instruction {
+    let start = usize::try_from(ip).unwrap_or(0);
+    // The page behind the instruction may be inaccessible.
+    let length = (0..15).take_while(|offset| memory::is_mapped(start + offset)).count();
+    let bytes = memory::read_bytes(start, length);
+    Decoder::with_ip(64, &bytes, ip, DecoderOptions::NONE).decode()
+}
+
+/// An instruction as text.
+#[must_use]
+pub fn text(instruction: &Instruction) -> String {
+    let mut text = String::new();
+    IntelFormatter::new().format(instruction, &mut text);
+    text
+}
+
+/// Forwards the access that faulted; false if its address is not trapped.
+pub(super) fn handle(fault: &mut FaultContext<'_>) -> bool {
+    let Some((start, registers)) = find(fault.address) else { return false };
+    let ip = fault.register(libc::REG_RIP);
+    let instruction = decode(ip);
+    let offset = (fault.address - start) as u64;
+    if !forward(fault, &instruction, offset, &*registers) {
+        unsupported(&instruction, offset);
+    }
+    fault.set_register(libc::REG_RIP, instruction.next_ip());
+    true
+}
+
+fn unsupported(instruction: &Instruction, offset: u64) -> ! {
+    Violation::new(
+        Rule::RegisterAccess,
+        BugCheck::new(0x50, [offset, 0, instruction.ip(), 0]),
+        format!("`{}` on the device register at {offset:#x}", text(instruction)),
+    )
+    .advice("access registers with READ_REGISTER_… and WRITE_REGISTER_… or volatile reads and writes of 1, 2, 4 or 8 bytes: one plain load or store each, no read-modify-write, no string or vector instruction")
+    .stop()
+}
+
+/// Size in bytes of the memory operand, if it is one that registers have.
+fn operand_size(instruction: &Instruction) -> Option<usize> {
+    match instruction.memory_size() {
+        MemorySize::UInt8 | MemorySize::Int8 => Some(1),
+        MemorySize::UInt16 | MemorySize::Int16 => Some(2),
+        MemorySize::UInt32 | MemorySize::Int32 => Some(4),
+        MemorySize::UInt64 | MemorySize::Int64 => Some(8),
+        _ => None,
+    }
+}
+
+fn forward(fault: &mut FaultContext<'_>, instruction: &Instruction, offset: u64, registers: &dyn Registers) -> bool {
+    let Some(size) = operand_size(instruction) else { return false };
+    if instruction.has_lock_prefix() || !offset.is_multiple_of(size as u64) {
+        return false;
+    }
+    let accesses: Vec<OpAccess> = InstructionInfoFactory::new().info(instruction).used_memory().iter().map(|used| used.access()).collect();
+    match (instruction.mnemonic(), accesses.as_slice()) {
+        (Mnemonic::Mov, [OpAccess::Write]) => store(fault, instruction, offset, size, registers),
+        (_, [OpAccess::Read]) => load(fault, instruction, offset, size, registers),
+        _ => false,
+    }
+}
+
+fn store(fault: &FaultContext<'_>, instruction: &Instruction, offset: u64, size: usize, registers: &dyn Registers) -> bool {
+    let Some(value) = source(fault, instruction) else { return false };
+    registers.write(offset, &value.to_le_bytes()[..size]);
+    true
+}
+
+/// The operand that is not memory.
+fn source(fault: &FaultContext<'_>, instruction: &Instruction) -> Option<u64> {
+    let operand = (0..instruction.op_count()).find(|&operand| instruction.op_kind(operand) != OpKind::Memory)?;
+    match instruction.op_kind(operand) {
+        OpKind::Register => fault.general_register(instruction.op_register(operand)),
+        _ => instruction.try_immediate(operand).ok(),
+    }
+}
+
+fn load(
+    fault: &mut FaultContext<'_>, instruction: &Instruction, offset: u64, size: usize, registers: &dyn Registers,
+) -> bool {
+    let target = instruction.op0_register();
+    let other = match instruction.mnemonic() {
+        Mnemonic::Mov | Mnemonic::Movzx | Mnemonic::Movsx | Mnemonic::Movsxd => Some(0),
+        Mnemonic::Cmp | Mnemonic::Test | Mnemonic::And | Mnemonic::Or | Mnemonic::Xor | Mnemonic::Add | Mnemonic::Sub => {
+            source(fault, instruction)
+        }
+        _ => None,
+    };
+    let Some(other) = other else { return false };
+    if target != Register::None && super::fault::index_of(target).is_none() {
+        return false;
+    }
+    let mut bytes = [0; 8];
+    registers.read(offset, &mut bytes[..size]);
+    let value = u64::from_le_bytes(bytes);
+    let bits = size * 8;
+    match instruction.mnemonic() {
+        Mnemonic::Mov | Mnemonic::Movzx => fault.set_general_register(target, value),
+        Mnemonic::Movsx | Mnemonic::Movsxd => {
+            let extended = (value.cast_signed() << (64 - bits)) >> (64 - bits);
+            fault.set_general_register(target, extended.cast_unsigned());
+        }
+        mnemonic => {
+            let memory_first = instruction.op0_kind() == OpKind::Memory;
+            let (a, b) = if memory_first { (value, other) } else { (other, value) };
+            let outcome = arithmetic(mnemonic, a, b, bits);
+            fault.set_arithmetic_flags(outcome.flags);
+            if !matches!(mnemonic, Mnemonic::Cmp | Mnemonic::Test) {
+                fault.set_general_register(target, outcome.value);
+            }
+        }
+    }
+    true
+}
+
+/// Bits of RFLAGS that arithmetic changes.
+pub(super) mod flag {
+    pub const CARRY: u64 = 1;
+    pub const PARITY: u64 = 1 << 2;
+    pub const ZERO: u64 = 1 << 6;
+    pub const SIGN: u64 = 1 << 7;
+    pub const OVERFLOW: u64 = 1 << 11;
+    pub const ALL: u64 = CARRY | PARITY | ZERO | SIGN | OVERFLOW;
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Outcome {
+    value: u64,
+    flags: u64,
+}
+
+/// What an arithmetic instruction computes, with its flags (without the auxiliary carry, which only BCD code looks at).
+fn arithmetic(mnemonic: Mnemonic, a: u64, b: u64, bits: usize) -> Outcome {
+    let mask = u64::MAX >> (64 - bits);
+    let (a, b) = (a & mask, b & mask);
+    let sign = |value: u64| value >> (bits - 1) & 1 != 0;
+    let (value, carry, overflow) = match mnemonic {
+        Mnemonic::Cmp | Mnemonic::Sub => {
+            let value = a.wrapping_sub(b) & mask;
+            (value, a < b, sign((a ^ b) & (a ^ value)))
+        }
+        Mnemonic::Add => {
+            let value = a.wrapping_add(b) & mask;
+            (value, value < a, sign(!(a ^ b) & (a ^ value)))
+        }
+        Mnemonic::Or => (a | b, false, false),
+        Mnemonic::Xor => (a ^ b, false, false),
+        _ => (a & b, false, false),
+    };
+    let parity = (value & 0xFF).count_ones().is_multiple_of(2);
+    let flags = [
+        (carry, flag::CARRY),
+        (parity, flag::PARITY),
+        (value == 0, flag::ZERO),
+        (sign(value), flag::SIGN),
+        (overflow, flag::OVERFLOW),
+    ];
+    Outcome { value, flags: flags.into_iter().filter(|(set, _)| *set).map(|(_, bit)| bit).sum() }
+}
+
+/// Whether the instruction is one that only the kernel itself may execute.
+#[must_use]
+pub fn is_privileged(instruction: &Instruction) -> bool {
+    instruction.is_privileged()
+        || matches!(instruction.code(), Code::In_AL_DX | Code::In_EAX_DX | Code::Out_DX_AL | Code::Out_DX_EAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arithmetic_matches_the_processor() {
+        let flags = |mnemonic, a, b, bits| arithmetic(mnemonic, a, b, bits).flags;
+        assert_eq!(flags(Mnemonic::Cmp, 5, 5, 32), flag::ZERO | flag::PARITY);
+        assert_eq!(flags(Mnemonic::Cmp, 1, 2, 8), flag::CARRY | flag::SIGN | flag::PARITY);
+        assert_eq!(flags(Mnemonic::Cmp, 0x80, 1, 8), flag::OVERFLOW);
+        assert_eq!(flags(Mnemonic::Test, 0xF0, 0x0F, 64), flag::ZERO | flag::PARITY);
+        assert_eq!(arithmetic(Mnemonic::Add, 0xFFFF_FFFF, 1, 32), Outcome { value: 0, flags: flag::CARRY | flag::ZERO | flag::PARITY });
+        assert_eq!(arithmetic(Mnemonic::Add, 0x7FFF, 1, 16).flags, flag::OVERFLOW | flag::SIGN | flag::PARITY);
+        assert_eq!(arithmetic(Mnemonic::Xor, 6, 3, 32), Outcome { value: 5, flags: flag::PARITY });
+        assert_eq!(arithmetic(Mnemonic::Sub, 7, 4, 64), Outcome { value: 3, flags: flag::PARITY });
+    }
+}

@@ -1,0 +1,220 @@
+//! The list of all rules. A violation names one of them, and every one has a negative control.
+
+macro_rules! rules {
+    ($($(#[doc = $doc:literal])+ $rule:ident $(= $name:literal)?,)*) => {
+        /// A rule that drivers must keep.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Rule {
+            $($(#[doc = $doc])+ $rule,)*
+        }
+
+        impl Rule {
+            /// All rules.
+            pub const ALL: &[Self] = &[$(Self::$rule,)*];
+
+            /// The rule's name in reports: Driver Verifier's where it has one.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$rule => rules!(@name $rule $($name)?),)*
+                }
+            }
+
+            /// The rule in words.
+            #[must_use]
+            pub const fn text(self) -> &'static str {
+                match self {
+                    $(Self::$rule => concat!($($doc),+),)*
+                }
+            }
+        }
+    };
+    (@name $rule:ident) => { stringify!($rule) };
+    (@name $rule:ident $name:literal) => { $name };
+}
+
+rules! {
+    // Machine
+    /// Memory is accessed only where it is mapped, and as its protection allows.
+    InvalidAccess,
+    /// Only memory of code sections is executed.
+    ExecuteData,
+    /// Code and constants are not written.
+    WriteReadOnly,
+    /// Instructions are valid; `ud2` marks code that must not be reached.
+    IllegalInstruction,
+    /// Privileged instructions are left to the kernel's routines.
+    PrivilegedInstruction,
+    /// Divisors are not zero and quotients fit.
+    ArithmeticFault,
+    /// Breakpoints are not left in drivers.
+    Breakpoint,
+    /// The kernel stack has 24 KiB.
+    KernelStackOverflow,
+    /// Indirect calls go to functions that the compiler listed as targets.
+    GuardIcallCheck,
+    /// Registers are accessed by plain loads and stores of 1, 2, 4 or 8 bytes.
+    RegisterAccess,
+    /// The code of an unloaded image is not called any more.
+    CallAfterUnload,
+    /// The driver calls `KeBugCheckEx` only when it cannot go on.
+    KeBugCheckEx,
+
+    // IRQL
+    /// Exports are called at the IRQL of their documentation.
+    IrqlExport,
+    /// An export leaves with the IRQL that it was entered with.
+    IrqlUnchanged,
+    /// A callback returns at the IRQL at which it was called.
+    IrqlReturn,
+    /// `KeRaiseIrql` does not lower.
+    KeRaiseIrql,
+    /// `KeLowerIrql` does not raise, and not below the IRQL at which a callback was called.
+    KeLowerIrql,
+    /// Threads wait only below `DISPATCH_LEVEL`.
+    WaitIrql,
+
+    // Spin locks
+    /// Spin locks are held when a callback returns as they were when it was called.
+    SpinLock,
+    /// Spin lock routines are called at the right IRQL.
+    SpinLockIrql,
+    /// A thread does not acquire a spin lock that it holds.
+    SpinLockRecursion,
+    /// Only held spin locks are released.
+    SpinLockNotHeld,
+    /// A spin lock is released by the thread that holds it.
+    SpinLockOwner,
+    /// Acquire and release routines of a lock belong together.
+    SpinLockMismatch,
+    /// Spin locks are held briefly.
+    SpinLockTimeout,
+    /// Spin locks are initialised.
+    SpinLockUninitialized,
+    /// A held spin lock is not freed.
+    SpinLockFreed,
+    /// `KeReleaseSpinLock` gets the IRQL that the acquire returned.
+    IrqlKeReleaseSpinLock,
+    /// Locks are always taken in the same order.
+    LockOrder,
+
+    // Pool
+    /// Pool is allocated at the IRQL that its kind allows.
+    PoolAllocationIrql,
+    /// Pool is freed at the IRQL that its kind allows.
+    PoolFreeIrql,
+    /// Allocations have a size.
+    PoolZeroBytes,
+    /// Allocations have a tag.
+    PoolTagZero,
+    /// Pool flags name one kind of pool.
+    PoolFlags,
+    /// The pool type exists.
+    PoolType,
+    /// Pool is not executable.
+    ExecutablePool,
+    /// Only allocations are freed, by their start.
+    PoolBadFree,
+    /// An allocation is freed once.
+    PoolDoubleFree,
+    /// An allocation is freed with its tag.
+    PoolTag,
+    /// Nothing is written beside an allocation.
+    SpecialPool,
+    /// Nothing is accessed beyond an allocation.
+    PoolOverrun,
+    /// Freed memory is not accessed.
+    UseAfterFree,
+    /// Everything is freed when the driver unloads.
+    PoolLeak,
+
+    // Objects
+    /// Synchronisation objects are initialised and stay where they are.
+    DispatcherObject,
+    /// `KeSetEvent` is called with `Wait` FALSE.
+    KeSetEventWait,
+    /// A semaphore's limit is kept.
+    SemaphoreLimit,
+    /// A mutex is released by its owner.
+    MutexOwner,
+    /// A fast mutex is acquired once.
+    FastMutexRecursion,
+    /// A fast mutex is released at `APC_LEVEL`.
+    FastMutexIrql,
+    /// A fast mutex is released by its owner.
+    FastMutexOwner,
+    /// Rundown protection is released as often as it was acquired.
+    RundownRelease,
+    /// Interlocked lists are aligned to 16 bytes.
+    SListAlignment,
+    /// DPC objects are initialised.
+    DpcInvalid,
+    /// A queued DPC is not freed.
+    DpcFreed,
+    /// Timer objects are initialised.
+    TimerInvalid,
+    /// An active timer is not freed.
+    TimerFreed,
+    /// A queued work item is not freed.
+    WorkItemFreed,
+    /// A work item is queued once at a time.
+    WorkItemQueuedTwice,
+    /// Nothing of the driver is queued or set when it unloads.
+    UnloadPending,
+    /// Handles are valid.
+    InvalidHandle,
+    /// Handles are closed when the driver unloads.
+    HandleLeak,
+    /// MDLs are locked, mapped and released in order.
+    Mdl,
+    /// `IoAllocateMdl` is called without an IRP.
+    MdlIrp,
+
+    // Time
+    /// DPCs are short.
+    DpcTooLong,
+    /// Calls into the driver return.
+    Hang,
+    /// Stalls are no longer than 50 µs.
+    NdisStallExecutionDelay = "NdisStallExecution_Delay",
+    /// Stalls at `DISPATCH_LEVEL` do not add up.
+    StallTotal,
+
+    // DMA
+    /// The device is given addresses of mapped memory only.
+    DmaUnmapped,
+
+    // NDIS
+    /// NDIS objects have the right header.
+    NdisObjectHeader,
+    /// NDIS handles are passed to the routines that they belong to.
+    NdisHandle,
+    /// A miniport driver is deregistered once, after its adapters are gone.
+    NdisDeregisterMiniportDriver,
+    /// Optional handlers are set in `MiniportSetOptions`.
+    NdisSetOptionalHandlers,
+    /// Miniport attributes are set in the documented order.
+    NdisMiniportAttributes,
+    /// A pending operation is completed once.
+    NdisCompletion,
+    /// Pause does not fail.
+    NdisPauseFailed,
+    /// At halt everything is returned.
+    NdisResourceLeak,
+    /// Only what is held is returned.
+    NdisResourceNotHeld,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn rules_have_distinct_names_and_a_text() {
+        let names: HashSet<_> = Rule::ALL.iter().map(|rule| rule.name()).collect();
+        assert_eq!(names.len(), Rule::ALL.len());
+        assert!(Rule::ALL.iter().all(|rule| rule.text().len() > 10));
+        assert_eq!(Rule::NdisStallExecutionDelay.name(), "NdisStallExecution_Delay");
+    }
+}
