@@ -34,6 +34,9 @@ mod state;
 mod table;
 mod timer;
 
+#[cfg(test)]
+mod tests;
+
 pub use address::{AddressHandle, HOP_LIMIT};
 pub use connection::SendOutcome;
 pub use listener::{ListenError, ListenerId, ListenerSlot};

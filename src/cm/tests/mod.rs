@@ -1,0 +1,204 @@
+//! The connection manager as its driver sees it: messages, time and the consumer's calls in, what to do out.
+
+mod dispatch;
+mod listeners;
+mod passive;
+mod properties;
+mod reject;
+
+use core::net::{IpAddr, Ipv4Addr};
+use core::time::Duration;
+
+use roce_wire::cm::{CmMad, CmMessage, CommId, Mtu, Rej, RejectReason, Req};
+use roce_wire::ip_cm::{IpCmAddresses, IpCmHeader, PortSpace, ServiceId};
+use roce_wire::num::{MaxCmRetries, Psn, Qpn, RetryCount, Timeout};
+
+use super::*;
+
+const LOCAL: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
+const PORT: u16 = 445;
+const NAME: u32 = 7;
+const MRA: Timeout = DEFAULT_MRA_SERVICE_TIMEOUT;
+/// Linux's.
+const RESPONSE: Timeout = Timeout::truncated(20);
+/// Linux's.
+const RETRIES: MaxCmRetries = MaxCmRetries::truncated(15);
+
+struct Memory;
+
+impl Tables for Memory {
+    type Context = u32;
+    type Slots = Vec<Slot>;
+    type Timers = Vec<TimerCell>;
+    type Listeners = Vec<ListenerSlot<u32>>;
+}
+
+/// A manager with a clock, whose messages are taken apart.
+struct Bench {
+    cm: Manager<Memory>,
+    now: Duration,
+}
+
+#[derive(Debug)]
+enum Seen {
+    Nothing,
+    Sent(AddressHandle, CmMad),
+    Request(ConnectRequest<u32>),
+}
+
+impl Bench {
+    fn idle(capacity: usize) -> Self {
+        let config = Config {
+            mra_service_timeout: MRA,
+            secret: [11, 12],
+        };
+        let slots = (0..capacity).map(|_| Slot::default()).collect();
+        let listeners = (0..4).map(|_| ListenerSlot::default()).collect();
+        let cm = Manager::new(config, slots, vec![TimerCell::default(); capacity], listeners);
+        Self {
+            cm,
+            now: Duration::from_secs(1000),
+        }
+    }
+
+    /// With a listener called [`NAME`] at [`LOCAL`], [`PORT`].
+    fn listening(capacity: usize, backlog: u32) -> (Self, ListenerId) {
+        let mut bench = Self::idle(capacity);
+        let (listener, _) = bench
+            .cm
+            .listen(IpAddr::V4(LOCAL), PORT, backlog, NAME)
+            .expect("it is free");
+        (bench, listener)
+    }
+
+    fn receive(&mut self, from: &AddressHandle, mad: &CmMad) -> Seen {
+        self.receive_bytes(from, &mad.to_bytes())
+    }
+
+    fn receive_bytes(&mut self, from: &AddressHandle, mad: &roce_wire::mad::Mad) -> Seen {
+        Seen::from(self.cm.receive(self.now, from, mad))
+    }
+
+    /// A request that must reach the consumer.
+    fn request(&mut self, from: &AddressHandle, mad: &CmMad) -> ConnectRequest<u32> {
+        match self.receive(from, mad) {
+            Seen::Request(request) => request,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Time passes; what is due happens.
+    fn pass(&mut self, time: Duration) -> Vec<Seen> {
+        self.now += time;
+        let mut seen = Vec::new();
+        for _ in 0..100_000 {
+            match self.cm.expire(self.now) {
+                None => return seen,
+                Some(Reaction::None) => {}
+                Some(reaction) => seen.push(reaction.into()),
+            }
+        }
+        panic!("expiry does not end");
+    }
+
+    fn reject(
+        &mut self,
+        id: ConnectionId,
+        data: &[u8],
+        outcome: SendOutcome,
+    ) -> Result<Outgoing, RejectError> {
+        let RejectPlan { send, token } = self.cm.prepare_reject(id, data)?;
+        self.cm.finish_reject(self.now, token, outcome);
+        Ok(send)
+    }
+}
+
+impl From<Reaction<u32>> for Seen {
+    fn from(reaction: Reaction<u32>) -> Self {
+        match reaction {
+            Reaction::None => Self::Nothing,
+            Reaction::Send(outgoing) => Self::Sent(outgoing.to, parse(&outgoing)),
+            Reaction::Connect(request) => Self::Request(request),
+        }
+    }
+}
+
+impl Seen {
+    fn message(self) -> CmMessage {
+        match self {
+            Self::Sent(_, mad) => mad.message,
+            other => panic!("nothing was sent but {other:?}"),
+        }
+    }
+
+    fn rej(self) -> Rej {
+        match self.message() {
+            CmMessage::Rej(rej) => rej,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn parse(outgoing: &Outgoing) -> CmMad {
+    CmMad::from_bytes(&outgoing.mad).expect("our own message")
+}
+
+fn peer_ip(number: u8) -> Ipv4Addr {
+    Ipv4Addr::new(10, 0, 0, 100 + number)
+}
+
+fn peer(number: u8) -> AddressHandle {
+    AddressHandle {
+        mac: [2, 0, 0, 0, 0, number],
+        gid: IpAddr::V4(peer_ip(number)).into(),
+        local_gid: IpAddr::V4(LOCAL).into(),
+        gid_index: 3,
+        qpn: Qpn::GSI,
+        udp_src_port: 0xc123,
+        traffic_class: 0x68,
+    }
+}
+
+/// A request of peer `number` that is right in every respect.
+fn req(number: u8, comm_id: u32) -> Req {
+    let header = IpCmHeader {
+        source_port: 50_000,
+        addresses: IpCmAddresses::V4 {
+            source: peer_ip(number),
+            destination: LOCAL,
+        },
+    };
+    Req {
+        local_comm_id: CommId(comm_id),
+        service_id: ServiceId::from_port(PortSpace::TCP, PORT),
+        local_qpn: Qpn::truncated(0x1234),
+        starting_psn: Psn::truncated(0x55),
+        responder_resources: 5,
+        initiator_depth: 6,
+        remote_cm_response_timeout: RESPONSE,
+        max_cm_retries: RETRIES,
+        retry_count: RetryCount::MAX,
+        path_mtu: Mtu::B1024,
+        private_data: header.private_data(b"hello").expect("it fits"),
+        ..Req::default()
+    }
+}
+
+/// The same, with a transaction id that goes with the communication id.
+fn request(number: u8, comm_id: u32) -> CmMad {
+    CmMad::new(0xabcd_0000_0000 | u64::from(comm_id), req(number, comm_id))
+}
+
+/// How peer `number` gives up: `ours` is 0 if it has heard nothing of us.
+fn gives_up(comm_id: u32, ours: CommId) -> CmMad {
+    let reason = RejectReason::TIMEOUT;
+    CmMad::new(
+        9,
+        Rej {
+            local_comm_id: CommId(comm_id),
+            remote_comm_id: ours,
+            reason,
+            ..Rej::default()
+        },
+    )
+}
