@@ -14,7 +14,7 @@ use std::ptr;
 use std::sync::Once;
 
 /// Signal stacks are large, because trapped register accesses run the device model on them.
-const SIGNAL_STACK_SIZE: usize = 256 * 1024;
+const SIGNAL_STACK_SIZE: usize = 1024 * 1024;
 
 static INSTALL: Once = Once::new();
 

@@ -240,7 +240,7 @@ extern "win64" fn mm_map_locked_pages_specify_cache(
             "use MmGetSystemAddressForMdlSafe, which does not map nonpaged pool again",
         );
     }
-    if crate::verifier::faults::should_fail() {
+    if crate::verifier::faults::allocation_fails() {
         return 0;
     }
     memory::write(mdl + offset::MAPPED_SYSTEM_VA, address(mdl));

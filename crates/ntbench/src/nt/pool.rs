@@ -77,7 +77,7 @@ pub fn allocate(request: &Request) -> usize {
         .advice("give every allocation a tag of four characters")
         .stop();
     }
-    if faults::should_fail() {
+    if faults::allocation_fails() {
         return 0;
     }
     pool::allocate(request).unwrap_or(0)

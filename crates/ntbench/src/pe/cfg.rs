@@ -8,12 +8,14 @@
 )]
 
 use super::arena::{self, ARENA_SIZE};
+use crate::cpu::stack::{REGION_SIZE, StackHeader};
 use crate::cpu::thread;
 use crate::memory::{self, Protection};
 use crate::verifier::{BugCheck, Rule, Violation};
 use parking_lot::RwLock;
 use std::arch::naked_asm;
 use std::collections::HashSet;
+use std::mem::offset_of;
 use std::sync::Once;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -103,7 +105,7 @@ fn violation(address: usize) -> ! {
     .stop()
 }
 
-/// Runs on the driver's stack when the fast path has not found the target; returns if it is valid all the same.
+/// Runs on the host's stack when the fast path has not found the target; returns if it is valid all the same.
 extern "sysv64" fn slow_check(address: usize, driver_stack: usize) {
     if !is_valid(address) {
         let caller = thread::Registers {
@@ -156,8 +158,8 @@ pub unsafe extern "win64" fn check_icall() {
     )
 }
 
-/// Saves what a Win64 caller expects to survive, and checks rax. Entered with one value pushed above the return address
-/// of the driver's call.
+/// Saves what a Win64 caller expects to survive, and checks rax on the host's stack, because a violation needs more than
+/// the kernel stack has. Entered with one value pushed above the return address of the driver's call.
 #[unsafe(naked)]
 unsafe extern "win64" fn slow_path() {
     naked_asm!(
@@ -170,23 +172,26 @@ unsafe extern "win64" fn slow_path() {
         "push rsi",
         "push rdi",
         "sub rsp, 96",
-        "and rsp, -16",
-        "movups [rsp], xmm0",
-        "movups [rsp + 16], xmm1",
-        "movups [rsp + 32], xmm2",
-        "movups [rsp + 48], xmm3",
-        "movups [rsp + 64], xmm4",
-        "movups [rsp + 80], xmm5",
+        "movups [rbp - 144], xmm0",
+        "movups [rbp - 128], xmm1",
+        "movups [rbp - 112], xmm2",
+        "movups [rbp - 96], xmm3",
+        "movups [rbp - 80], xmm4",
+        "movups [rbp - 64], xmm5",
         "mov rdi, rax",
         // rbp: saved rbp, return to the stub, pushed rax, return to the driver.
         "lea rsi, [rbp + 24]",
+        "mov rax, rsp",
+        "and rax, {region_mask}",
+        "mov rsp, [rax + {host_rsp}]",
+        "and rsp, -16",
         "call {check}",
-        "movups xmm0, [rsp]",
-        "movups xmm1, [rsp + 16]",
-        "movups xmm2, [rsp + 32]",
-        "movups xmm3, [rsp + 48]",
-        "movups xmm4, [rsp + 64]",
-        "movups xmm5, [rsp + 80]",
+        "movups xmm0, [rbp - 144]",
+        "movups xmm1, [rbp - 128]",
+        "movups xmm2, [rbp - 112]",
+        "movups xmm3, [rbp - 96]",
+        "movups xmm4, [rbp - 80]",
+        "movups xmm5, [rbp - 64]",
         "lea rsp, [rbp - 48]",
         "pop rdi",
         "pop rsi",
@@ -196,6 +201,8 @@ unsafe extern "win64" fn slow_path() {
         "pop rcx",
         "pop rbp",
         "ret",
+        region_mask = const -(REGION_SIZE as i64),
+        host_rsp = const offset_of!(StackHeader, host_rsp),
         check = sym slow_check,
     )
 }

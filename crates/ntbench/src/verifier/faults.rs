@@ -28,7 +28,7 @@ pub fn seen() -> BTreeSet<String> {
 
 /// Whether this request for a resource shall fail: true the first time for each driver stack.
 #[must_use]
-pub fn should_fail() -> bool {
+pub fn allocation_fails() -> bool {
     if !FAULTS.lock().enabled {
         return false;
     }

@@ -203,6 +203,66 @@ rules! {
     NdisResourceLeak,
     /// Only what is held is returned.
     NdisResourceNotHeld,
+    /// Shared memory is allocated while the adapter's DMA is registered.
+    NdisSharedMemoryOrder,
+    /// A timer is freed when it is cancelled.
+    NdisTimerFreed,
+    /// A work item is queued once at a time.
+    NdisWorkItemQueued,
+    /// A queued work item is not freed.
+    NdisWorkItemFreed,
+    /// An OID request is completed once.
+    NdisOidComplete = "NdisDoubleOidComplete",
+    /// An OID request is completed within 12 seconds.
+    NdisTimedOidComplete = "NdisTimedOidComplete",
+    /// The answer to an OID request fits its buffer.
+    NdisOidBytesWritten,
+    /// `NdisMNetPnPEvent` is not called from an OID request handler.
+    NdisNetPnPEventInOid,
+    /// Each net buffer list that is sent comes back.
+    NdisSendLost,
+    /// Each net buffer list that is sent comes back once.
+    NdisSendReturned,
+
+    // NETIO
+    /// NETIO handles are passed to the routines that they belong to.
+    NetioHandle,
+    /// A notification is not cancelled from its own callback.
+    NetioCancelInCallback,
+    /// Notifications are cancelled when the driver unloads.
+    NetioNotificationLeak,
+
+    // NDK
+    /// NDK objects have version, type, zeroed reserved part and a complete dispatch table.
+    NdkObjectHeader,
+    /// The provider leaves the reserved part of an object's header alone.
+    NdkReservedTouched,
+    /// A pended request is completed once.
+    NdkCompletionTwice,
+    /// A request that did not return `STATUS_PENDING` is not completed.
+    NdkCompletionWithoutPending,
+    /// A request that returned `STATUS_PENDING` is completed.
+    NdkPendingWithoutCompletion,
+    /// Callbacks get the context that the consumer gave for them.
+    NdkContext,
+    /// The out parameter of a creation that pends is not written.
+    NdkOutParamOnPending,
+    /// Functions and completions have a status that NDKPI knows.
+    NdkStatusUndocumented,
+    /// Callbacks come at `DISPATCH_LEVEL` or below.
+    NdkCallbackIrql,
+    /// Consumers are called without spin locks held.
+    NdkCallbackLockHeld,
+    /// Nothing is called back for an object after its close has completed.
+    NdkCallbackAfterClose,
+    /// A close completes after the object's other callbacks have returned.
+    NdkCloseDuringCallback,
+    /// A close completes after the close completions of the objects that depend on it have returned.
+    NdkCloseOrder,
+    /// Connect events of one listener come one after another.
+    NdkConnectEventOverlap,
+    /// Closing an adapter returns when all its objects are closed.
+    NdkAdapterClosedWithObjects,
 }
 
 #[cfg(test)]
