@@ -7,10 +7,14 @@ pub mod cpu;
 pub mod exports;
 pub mod kernel;
 pub mod memory;
+pub mod ndis;
+pub mod netio;
 pub mod nt;
+pub mod pci;
 pub mod pe;
 pub mod symbols;
 pub mod verifier;
+pub mod wire;
 
 pub use kernel::{Config, Kernel};
 pub use nt::driver::Driver;

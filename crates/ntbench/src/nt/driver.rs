@@ -1,10 +1,11 @@
 //! `DRIVER_OBJECT`, and a driver's life: load, `DriverEntry`, unload.
 
 use super::unicode::OwnedUnicodeString;
-use super::{object, registry, spinlock, timer};
+use super::{object, registry, spinlock, timer, work};
 use crate::cpu::call::call;
 use crate::cpu::vp;
 use crate::memory;
+use crate::{ndis, netio};
 use crate::pe::file::LoadError;
 use crate::pe::image::LoadedImage;
 use crate::verifier::pool;
@@ -125,6 +126,8 @@ impl Driver {
 
     fn check_left_behind(&self) {
         let (base, range) = (self.image.base, self.image.range());
+        ndis::driver::check_unloaded(self.object());
+        netio::addresses::check_unloaded(&range);
         let name = self
             .image
             .file
@@ -133,6 +136,7 @@ impl Driver {
             .unwrap_or_default()
             .to_string_lossy()
             .into_owned();
+        work::check_unloaded(&range, &name);
         pool::check_leaks(base, &name);
         object::check_leaks(base, &name);
         // Objects in the image's own data.

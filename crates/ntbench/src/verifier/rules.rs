@@ -205,6 +205,8 @@ rules! {
     NdisResourceNotHeld,
     /// Shared memory is allocated while the adapter's DMA is registered.
     NdisSharedMemoryOrder,
+    /// A periodic timer is cancelled at `PASSIVE_LEVEL`.
+    PeriodicTimer,
     /// A timer is freed when it is cancelled.
     NdisTimerFreed,
     /// A work item is queued once at a time.
@@ -214,7 +216,7 @@ rules! {
     /// An OID request is completed once.
     NdisOidComplete = "NdisDoubleOidComplete",
     /// An OID request is completed within 12 seconds.
-    NdisTimedOidComplete = "NdisTimedOidComplete",
+    NdisTimedOidComplete,
     /// The answer to an OID request fits its buffer.
     NdisOidBytesWritten,
     /// `NdisMNetPnPEvent` is not called from an OID request handler.

@@ -1,0 +1,46 @@
+//! NDIS 6.30 as a miniport driver sees it: the exports of ndis.sys, and the life cycle that NDIS drives adapters through.
+
+use crate::exports::Export;
+
+pub mod adapter;
+pub mod attributes;
+pub mod config;
+pub mod driver;
+pub mod handles;
+pub mod header;
+pub mod indications;
+pub mod interrupt;
+pub mod io;
+pub mod ndk;
+pub mod objects;
+pub mod oid;
+pub mod pnp;
+pub mod resources;
+pub mod send;
+
+pub use adapter::{Adapter, Config, Keyword, Miniport};
+
+/// The tables of this module's exports.
+pub static EXPORTS: &[&[Export]] = &[
+    attributes::EXPORTS,
+    config::EXPORTS,
+    driver::EXPORTS,
+    indications::EXPORTS,
+    interrupt::EXPORTS,
+    io::EXPORTS,
+    ndk::EXPORTS,
+    objects::EXPORTS,
+    oid::EXPORTS,
+    send::EXPORTS,
+];
+
+/// The lower half of `rax`, as the status that the driver returned.
+#[must_use]
+pub(crate) fn status_of(result: u64) -> ndk_sys::NDIS_STATUS {
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "a status is the lower half of rax"
+    )]
+    let low = result as u32;
+    low.cast_signed()
+}

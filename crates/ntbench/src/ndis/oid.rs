@@ -1,0 +1,234 @@
+//! OID requests, regular and direct.
+
+use super::adapter::Miniport;
+use super::header;
+use super::{handles, status_of};
+use crate::cpu::irql::{DISPATCH_LEVEL, RaisedIrql};
+use crate::exports;
+use crate::memory;
+use crate::verifier::{BugCheck, Rule, Violation};
+use ndk_sys::{
+    NDIS_OBJECT_TYPE_OID_REQUEST, NDIS_OID, NDIS_OID_REQUEST, NDIS_OID_REQUEST_REVISION_1, NDIS_REQUEST_TYPE,
+    NDIS_STATUS, NDIS_STATUS_NOT_SUPPORTED, NDIS_STATUS_PENDING, NdisRequestQueryInformation,
+    NdisRequestSetInformation, OID_NDK_SET_STATE,
+};
+use parking_lot::{Condvar, Mutex};
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+exports! {
+    /// Completion of OID requests.
+    pub static EXPORTS: "ndis.sys" = {
+        NdisMOidRequestComplete = function(ndis_m_oid_request_complete, at_most(DISPATCH_LEVEL));
+        NdisMDirectOidRequestComplete = function(ndis_m_direct_oid_request_complete, at_most(DISPATCH_LEVEL));
+    }
+}
+
+/// How long an OID request may take (Driver Verifier's `NdisTimedOidComplete`).
+const OID_LIMIT: Duration = Duration::from_secs(12);
+
+/// The answer to a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The status.
+    pub status: NDIS_STATUS,
+    /// The information buffer afterwards, as long as the driver says that it has written (query).
+    pub data: Vec<u8>,
+    /// Bytes that the driver would have needed.
+    pub needed: u32,
+}
+
+thread_local! {
+    /// Whether this thread is inside the driver's OID request handler.
+    static IN_HANDLER: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Requests that are pending, by address, and how they ended.
+static PENDING: Mutex<BTreeMap<usize, Option<NDIS_STATUS>>> = Mutex::new(BTreeMap::new());
+static COMPLETED: Condvar = Condvar::new();
+/// NDIS sends regular requests to a miniport one at a time.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+/// Whether the current thread is inside the handler of a request.
+pub(super) fn in_request() -> bool {
+    IN_HANDLER.get()
+}
+
+impl Miniport {
+    /// A regular query with room for `room` bytes, at PASSIVE.
+    pub fn oid_query(&self, oid: NDIS_OID, room: usize) -> Answer {
+        let _one = ONE_AT_A_TIME.lock();
+        let handler = self
+            .registration
+            .handlers
+            .OidRequestHandler
+            .map_or(0, |handler| handler as usize);
+        self.request(
+            "MiniportOidRequest",
+            handler,
+            NdisRequestQueryInformation,
+            oid,
+            vec![0; room],
+        )
+    }
+
+    /// A regular set, at PASSIVE.
+    pub fn oid_set(&self, oid: NDIS_OID, data: &[u8]) -> Answer {
+        let _one = ONE_AT_A_TIME.lock();
+        let handler = self
+            .registration
+            .handlers
+            .OidRequestHandler
+            .map_or(0, |handler| handler as usize);
+        self.request(
+            "MiniportOidRequest",
+            handler,
+            NdisRequestSetInformation,
+            oid,
+            data.to_vec(),
+        )
+    }
+
+    /// A direct query, at DISPATCH. `data` is what the buffer holds before.
+    pub fn direct_oid_query(&self, oid: NDIS_OID, data: Vec<u8>) -> Answer {
+        let Some(handler) = self.registration.handlers.DirectOidRequestHandler else {
+            return Answer {
+                status: NDIS_STATUS_NOT_SUPPORTED,
+                data: Vec::new(),
+                needed: 0,
+            };
+        };
+        self.request(
+            "MiniportDirectOidRequest",
+            handler as usize,
+            NdisRequestQueryInformation,
+            oid,
+            data,
+        )
+    }
+
+    fn request(
+        &self,
+        name: &'static str,
+        handler: usize,
+        kind: NDIS_REQUEST_TYPE,
+        oid: NDIS_OID,
+        mut data: Vec<u8>,
+    ) -> Answer {
+        let mut request = Box::new(NDIS_OID_REQUEST::zeroed());
+        request.Header =
+            header::make::<NDIS_OID_REQUEST>(NDIS_OBJECT_TYPE_OID_REQUEST, NDIS_OID_REQUEST_REVISION_1);
+        request.RequestType = kind;
+        let mut query = ndk_sys::NDIS_OID_REQUEST_QUERY::zeroed();
+        query.Oid = oid;
+        query.InformationBuffer = data.as_mut_ptr().cast();
+        query.InformationBufferLength = u32::try_from(data.len()).unwrap_or(u32::MAX);
+        request.DATA.QUERY_INFORMATION = query;
+        let at = (&raw mut *request).addr();
+        let status = self.deliver(name, handler, oid, at);
+        let request: NDIS_OID_REQUEST = memory::read(at);
+        // The set and query members have the same layout.
+        let at = (&raw const request.DATA).addr();
+        let query: ndk_sys::NDIS_OID_REQUEST_QUERY = memory::read(at);
+        let written = if kind == NdisRequestQueryInformation {
+            query.BytesWritten as usize
+        } else {
+            0
+        };
+        if written > data.len() {
+            Violation::new(
+                Rule::NdisOidBytesWritten,
+                BugCheck::verifier(0x91, [oid.into(), written as u64, data.len() as u64]),
+                format!(
+                    "the answer to OID {oid:#x} claims {written} bytes in a buffer of {}",
+                    data.len()
+                ),
+            )
+            .advice("Set BytesWritten to what was written, and BytesNeeded where the buffer is too short.")
+            .stop()
+        }
+        data.truncate(written);
+        Answer {
+            status,
+            data,
+            needed: query.BytesNeeded,
+        }
+    }
+
+    fn deliver(&self, name: &'static str, handler: usize, oid: NDIS_OID, at: usize) -> NDIS_STATUS {
+        PENDING.lock().insert(at, None);
+        let direct = name == "MiniportDirectOidRequest";
+        let raised = direct.then(|| RaisedIrql::at_least(DISPATCH_LEVEL));
+        IN_HANDLER.set(!direct);
+        let status = status_of(self.handler(name, handler, &[at as u64]));
+        IN_HANDLER.set(false);
+        drop(raised);
+        let ended = if status == NDIS_STATUS_PENDING {
+            wait_for(at, oid)
+        } else {
+            status
+        };
+        let completion = PENDING.lock().remove(&at).flatten();
+        if status != NDIS_STATUS_PENDING && completion.is_some() {
+            completion_violation(
+                oid,
+                "was completed although its handler did not return NDIS_STATUS_PENDING",
+            )
+        }
+        ended
+    }
+}
+
+fn wait_for(at: usize, oid: NDIS_OID) -> NDIS_STATUS {
+    if oid == OID_NDK_SET_STATE {
+        completion_violation(
+            oid,
+            "returned NDIS_STATUS_PENDING, which OID_NDK_SET_STATE never may",
+        )
+    }
+    let mut pending = PENDING.lock();
+    loop {
+        if let Some(Some(status)) = pending.get(&at) {
+            return *status;
+        }
+        if COMPLETED.wait_for(&mut pending, OID_LIMIT).timed_out() {
+            drop(pending);
+            Violation::new(
+                Rule::NdisTimedOidComplete,
+                BugCheck::verifier(0x92001, [oid.into(), at as u64, 0]),
+                format!("OID request {oid:#x} was not completed within {OID_LIMIT:?}"),
+            )
+            .advice("Complete a request that has pended, also when the device does not answer.")
+            .stop()
+        }
+    }
+}
+
+fn complete(request: usize, status: NDIS_STATUS) {
+    let mut pending = PENDING.lock();
+    match pending.get_mut(&request) {
+        Some(slot @ None) => *slot = Some(status),
+        _ => {
+            drop(pending);
+            completion_violation(0, "was completed twice, or is none")
+        }
+    }
+    COMPLETED.notify_all();
+}
+
+fn completion_violation(oid: NDIS_OID, what: &str) -> ! {
+    Violation::new(Rule::NdisOidComplete, BugCheck::verifier(0x91001, [oid.into(), 0, 0]), format!("OID request {oid:#x} {what}"))
+        .advice("Complete a request exactly once: by the handler's return value, or, after NDIS_STATUS_PENDING, with NdisMOidRequestComplete.")
+        .stop()
+}
+
+extern "win64" fn ndis_m_oid_request_complete(handle: u64, request: usize, status: NDIS_STATUS) {
+    drop(handles::get::<Miniport>(handle));
+    complete(request, status);
+}
+
+extern "win64" fn ndis_m_direct_oid_request_complete(handle: u64, request: usize, status: NDIS_STATUS) {
+    drop(handles::get::<Miniport>(handle));
+    complete(request, status);
+}
