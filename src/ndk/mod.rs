@@ -1,0 +1,35 @@
+//! The NDK provider: what NDK consumers (SMB Direct) see of the NIC.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`version`], [`limits`], [`address`], [`private_data`], [`datagram`], [`lifetime`] | rules without OS or device |
+//! | `object` | what all NDK objects share: header, references, close |
+//! | `provider` | one for each NIC: opens adapters, runs the connection manager |
+//! | `adapter`, `listener`, `connector` | the objects, one file each |
+//! | `unsupported` | slots of the objects that are not built yet |
+//!
+//! Completion queues, protection domains, memory regions, shared endpoints and queue pairs come with the transport;
+//! until then their creation answers `STATUS_NOT_SUPPORTED`, and the limits that the adapter reports for them are 0.
+
+pub mod address;
+pub mod datagram;
+pub mod lifetime;
+pub mod limits;
+pub mod private_data;
+pub mod version;
+
+#[cfg(windows)]
+mod adapter;
+#[cfg(windows)]
+mod connector;
+#[cfg(windows)]
+mod listener;
+#[cfg(windows)]
+mod object;
+#[cfg(windows)]
+mod provider;
+#[cfg(windows)]
+mod unsupported;
+
+#[cfg(windows)]
+pub use provider::{Config, Provider};
