@@ -4,12 +4,14 @@ use crate::cpu::{call, fault, irql, thread, vp};
 use crate::nt::driver::Driver;
 use crate::nt::{debug, event_log, registry, timer, work};
 use crate::pe::file::LoadError;
+use crate::symbols::{self, StackTrace};
 use crate::verifier::faults;
 use crate::verifier::limits::{self, Limits};
 use crate::verifier::pool::{self, Placement};
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Once;
 
 /// How to boot.
 #[derive(Clone, Debug)]
@@ -47,12 +49,28 @@ pub struct Kernel {
     _one: MutexGuard<'static, ()>,
 }
 
+static INSTALL_HOOK: Once = Once::new();
+
+/// A panic of the bench below driver code cannot unwind through the driver: it ends the process, with the driver's stack.
+fn install_panic_hook() {
+    let previous = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        previous(info);
+        if thread::with(|thread| thread.depth.get()) > 0 {
+            eprintln!("the bench itself failed, called by the driver:\n{}", symbols::render(&StackTrace::capture()));
+            std::process::abort();
+        }
+    }));
+}
+
 impl Kernel {
     /// Boots a kernel.
     #[must_use]
     pub fn boot(config: &Config) -> Self {
         let one = ONE_AT_A_TIME.lock();
         fault::prepare_thread();
+        INSTALL_HOOK.call_once(install_panic_hook);
+        symbols::set_fast(config.pool == Placement::Fast);
         debug::clear_log();
         debug::set_echo(config.echo_debug);
         event_log::clear();

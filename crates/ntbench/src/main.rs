@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 use ntbench::exports::{self, Binding};
-use ntbench::verifier::irql;
+use ntbench::verifier::{Rule, irql};
 use ntbench::{Config, Kernel};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -33,6 +33,8 @@ enum Command {
     },
     /// List the exports that drivers can import, with their IRQL rules.
     Imports,
+    /// List the rules that the verifier checks.
+    Rules,
 }
 
 fn main() -> ExitCode {
@@ -49,6 +51,12 @@ fn main() -> ExitCode {
         }
         Command::Imports => {
             list_imports();
+            ExitCode::SUCCESS
+        }
+        Command::Rules => {
+            for rule in Rule::ALL {
+                println!("{:26}{}", rule.name(), rule.text());
+            }
             ExitCode::SUCCESS
         }
     }

@@ -9,6 +9,7 @@ use crate::memory::{self, Protection};
 use crate::pe::arena;
 use crate::verifier::watchdog;
 use iced_x86::Register;
+use std::cell::OnceCell;
 use std::io;
 use std::ptr;
 use std::sync::Once;
@@ -18,29 +19,47 @@ const SIGNAL_STACK_SIZE: usize = 1024 * 1024;
 
 static INSTALL: Once = Once::new();
 
-/// Installs the handlers (once) and gives the current thread a signal stack.
-pub fn prepare_thread() {
-    INSTALL.call_once(|| {
-        for signal in [
-            libc::SIGSEGV,
-            libc::SIGBUS,
-            libc::SIGILL,
-            libc::SIGFPE,
-            libc::SIGTRAP,
-        ] {
-            install(signal);
-        }
-    });
-    let base = memory::reserve(SIGNAL_STACK_SIZE);
-    memory::protect(base, SIGNAL_STACK_SIZE, Protection::ReadWrite);
-    let stack = libc::stack_t {
-        ss_sp: base as *mut libc::c_void,
-        ss_flags: 0,
-        ss_size: SIGNAL_STACK_SIZE,
-    };
-    // SAFETY: the stack is new memory that stays mapped for the rest of the process.
+const SIGNALS: [i32; 6] =
+    [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGTRAP, watchdog::REPORT_SIGNAL];
+
+thread_local! {
+    static SIGNAL_STACK: OnceCell<SignalStack> = const { OnceCell::new() };
+}
+
+/// The signal stack of a thread; given back when the thread ends.
+struct SignalStack {
+    base: usize,
+}
+
+impl SignalStack {
+    fn install() -> Self {
+        let base = memory::reserve(SIGNAL_STACK_SIZE);
+        memory::protect(base, SIGNAL_STACK_SIZE, Protection::ReadWrite);
+        set_signal_stack(base, 0);
+        Self { base }
+    }
+}
+
+impl Drop for SignalStack {
+    fn drop(&mut self) {
+        set_signal_stack(self.base, libc::SS_DISABLE);
+        memory::release(self.base, SIGNAL_STACK_SIZE);
+    }
+}
+
+fn set_signal_stack(base: usize, flags: i32) {
+    let stack = libc::stack_t { ss_sp: base as *mut libc::c_void, ss_flags: flags, ss_size: SIGNAL_STACK_SIZE };
+    // SAFETY: the memory is mapped while it is the signal stack.
     let result = unsafe { libc::sigaltstack(&raw const stack, ptr::null_mut()) };
     assert!(result == 0, "sigaltstack: {}", io::Error::last_os_error());
+}
+
+/// Installs the handlers (once) and gives the current thread a signal stack (once).
+pub fn prepare_thread() {
+    INSTALL.call_once(|| SIGNALS.into_iter().for_each(install));
+    SIGNAL_STACK.with(|stack| {
+        stack.get_or_init(SignalStack::install);
+    });
 }
 
 fn install(signal: i32) {
@@ -111,6 +130,7 @@ impl FaultContext<'_> {
             ip: self.register(libc::REG_RIP),
             sp: self.register(libc::REG_RSP),
             bp: self.register(libc::REG_RBP),
+            exact: true,
         }
     }
 }
@@ -214,7 +234,7 @@ fn driver_position(fault: &FaultContext<'_>) -> Registers {
     let header = thread::with(|thread| thread.stack.get());
     match usize::try_from(registers.sp) {
         Ok(sp) if !is_image(registers.ip) && stack::is_stack(header, sp) => {
-            Registers { ip: memory::read(sp), sp: registers.sp + 8, bp: registers.bp }
+            Registers { ip: memory::read(sp), sp: registers.sp + 8, bp: registers.bp, exact: false }
         }
         _ => registers,
     }
@@ -237,7 +257,6 @@ fn within_driver(fault: &mut FaultContext<'_>, body: fn(&mut FaultContext<'_>) -
         outer: thread::with(|thread| thread.import.get()),
         export: &REGISTER_ACCESS,
         caller: driver_position(fault),
-        exact: true,
     };
     thread::with(|thread| thread.import.set(&raw const call));
     let outer_rsp = stack::set_kernel_rsp(header, fault.register(libc::REG_RSP));

@@ -252,4 +252,88 @@ mod tests {
         assert_eq!(arithmetic(Mnemonic::Xor, 6, 3, 32), Outcome { value: 5, flags: flag::PARITY });
         assert_eq!(arithmetic(Mnemonic::Sub, 7, 4, 64), Outcome { value: 3, flags: flag::PARITY });
     }
+    /// Remembers writes; reads give the offset in every byte, with the top bit set.
+    #[derive(Default)]
+    struct Log(parking_lot::Mutex<Vec<(u64, Vec<u8>)>>);
+
+    impl Registers for Log {
+        fn read(&self, offset: u64, data: &mut [u8]) {
+            data.fill(0x80 | u8::try_from(offset).expect("small"));
+        }
+
+        fn write(&self, offset: u64, data: &[u8]) {
+            self.0.lock().push((offset, data.to_vec()));
+        }
+    }
+
+    fn trapped() -> (Trap, Arc<Log>) {
+        super::super::fault::prepare_thread();
+        let log = Arc::new(Log::default());
+        let registers: Arc<dyn Registers> = Arc::<Log>::clone(&log);
+        (trap(memory::reserve(memory::PAGE_SIZE), memory::PAGE_SIZE, registers), log)
+    }
+
+    /// Runs one instruction with the register page in rsi and a value in rcx; returns rax (first all ones) and whether ZF is set.
+    macro_rules! run {
+        ($trap:expr, $value:expr, $instruction:literal) => {{
+            let mut result = u64::MAX;
+            let zero: u8;
+            // SAFETY: the instruction accesses the trapped page only.
+            unsafe {
+                std::arch::asm!(
+                    $instruction, "setz {zero}",
+                    zero = out(reg_byte) zero, inout("rax") result, in("rsi") $trap.address(), in("rcx") $value,
+                );
+            }
+            (result, zero != 0)
+        }};
+    }
+
+    #[test]
+    #[expect(unsafe_code, reason = "runs single instructions")]
+    fn loads_are_forwarded_in_every_form() {
+        let (trap, _) = trapped();
+        assert_eq!(run!(trap, 0_u64, "mov rax, [rsi + 8]").0, 0x8888_8888_8888_8888);
+        assert_eq!(run!(trap, 0_u64, "mov eax, [rsi + 4]").0, 0x8484_8484, "a 32-bit load clears the upper half");
+        assert_eq!(run!(trap, 0_u64, "mov ax, [rsi + 2]").0, 0xFFFF_FFFF_FFFF_8282);
+        assert_eq!(run!(trap, 0_u64, "mov al, [rsi + 1]").0, 0xFFFF_FFFF_FFFF_FF81);
+        assert_eq!(run!(trap, 0_u64, "movzx eax, byte ptr [rsi + 1]").0, 0x81);
+        assert_eq!(run!(trap, 0_u64, "movsx rax, word ptr [rsi + 2]").0, 0xFFFF_FFFF_FFFF_8282);
+        assert_eq!(run!(trap, 0_u64, "movsxd rax, dword ptr [rsi + 4]").0, 0xFFFF_FFFF_8484_8484);
+        assert_eq!(run!(trap, 0x10_u64, "mov eax, [rsi + rcx]").0, 0x9090_9090, "indexed addressing");
+        assert_eq!(run!(trap, 0_u64, "and eax, [rsi + 4]"), (0x8484_8484, false));
+    }
+
+    #[test]
+    #[expect(unsafe_code, reason = "runs single instructions")]
+    fn comparisons_set_flags() {
+        let (trap, _) = trapped();
+        assert!(run!(trap, 0_u64, "cmp byte ptr [rsi + 1], 0x81").1);
+        assert!(!run!(trap, 0_u64, "cmp byte ptr [rsi + 1], 0x80").1);
+        assert!(run!(trap, 0x8484_8484_u64, "cmp [rsi + 4], ecx").1);
+        assert!(run!(trap, 0_u64, "test dword ptr [rsi + 4], 0x01010101").1);
+        assert!(!run!(trap, 0_u64, "test dword ptr [rsi + 4], 0x04000000").1);
+    }
+
+    #[test]
+    #[expect(unsafe_code, reason = "runs single instructions")]
+    fn stores_are_forwarded_in_every_form() {
+        let (trap, log) = trapped();
+        let value = 0x1122_3344_5566_7788_u64;
+        run!(trap, value, "mov [rsi], rcx");
+        run!(trap, value, "mov [rsi + 4], ecx");
+        run!(trap, value, "mov [rsi + 2], cx");
+        run!(trap, value, "mov [rsi + 1], cl");
+        run!(trap, value, "mov dword ptr [rsi + 12], 7");
+        run!(trap, value, "mov qword ptr [rsi + 16], -1");
+        let expected: Vec<(u64, Vec<u8>)> = vec![
+            (0, value.to_le_bytes().to_vec()),
+            (4, vec![0x88, 0x77, 0x66, 0x55]),
+            (2, vec![0x88, 0x77]),
+            (1, vec![0x88]),
+            (12, vec![7, 0, 0, 0]),
+            (16, vec![0xFF; 8]),
+        ];
+        assert_eq!(*log.0.lock(), expected);
+    }
 }

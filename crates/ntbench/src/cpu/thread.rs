@@ -15,6 +15,8 @@ pub struct Registers {
     pub sp: u64,
     /// Frame pointer.
     pub bp: u64,
+    /// Whether `ip` is an interrupted instruction, and not a return address.
+    pub exact: bool,
 }
 
 /// A driver's call of an export that has not returned yet. Lives on the host stack of the call.
@@ -26,8 +28,6 @@ pub struct ImportCall {
     pub export: &'static Export,
     /// The driver's registers after the call will have returned.
     pub caller: Registers,
-    /// Whether the registers are those of an interrupted instruction, not of a return address.
-    pub exact: bool,
 }
 
 /// State of a thread. All cells, so that a signal handler on the same thread can read it at any time.

@@ -151,8 +151,8 @@ extern "sysv64" fn dispatch(export: &'static Export, frame: usize) -> u64 {
             ip: memory::read(frame + 8),
             sp: frame as u64 + 16,
             bp: memory::read(frame),
+            exact: false,
         },
-        exact: false,
     };
     thread::with(|thread| thread.import.set(&raw const call));
     let before = irql::current();

@@ -65,7 +65,7 @@ pub fn open(object: Object) -> u64 {
         Handle {
             object,
             owner,
-            stack: StackTrace::capture(),
+            stack: StackTrace::track(),
         },
     );
     handle

@@ -8,10 +8,12 @@ use crate::cpu::thunk;
 use crate::cpu::{irql, thread, vp};
 use crate::exports;
 use crate::memory;
+use crate::symbols;
 use crate::verifier::pool::{PoolKind, Request};
 use crate::verifier::{BugCheck, Rule, Violation};
 use parking_lot::{Condvar, Mutex};
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -35,39 +37,48 @@ exports! {
 /// Worker threads; more work waits in the queue.
 const WORKERS: usize = 4;
 
-type Job = Box<dyn FnOnce() + Send>;
+struct Job {
+    /// The driver's routine, or 0 for the bench's own jobs.
+    routine: usize,
+    run: Box<dyn FnOnce() + Send>,
+}
 
 #[derive(Default)]
 struct Workers {
     queue: VecDeque<Job>,
     idle: usize,
     threads: usize,
-    busy: usize,
+    /// The routines that run now.
+    running: Vec<usize>,
 }
 
-static STATE: Mutex<Workers> = Mutex::new(Workers {
-    queue: VecDeque::new(),
-    idle: 0,
-    threads: 0,
-    busy: 0,
-});
+static STATE: Mutex<Workers> =
+    Mutex::new(Workers { queue: VecDeque::new(), idle: 0, threads: 0, running: Vec::new() });
 static READY: Condvar = Condvar::new();
 static IDLE: Condvar = Condvar::new();
 static NEXT_VP: AtomicUsize = AtomicUsize::new(0);
+/// Routines of system threads that have not ended.
+static SYSTEM_THREADS: Mutex<Vec<usize>> = Mutex::new(Vec::new());
 
 /// Runs a job on a worker thread at PASSIVE level.
 ///
 /// # Panics
 /// When a thread cannot be started.
 pub fn queue(job: impl FnOnce() + Send + 'static) {
+    queue_job(Job { routine: 0, run: Box::new(job) });
+}
+
+/// As [`queue`], for a job that calls `routine` of a driver: until it has returned, the driver must not be unloaded.
+pub fn queue_routine(routine: usize, job: impl FnOnce() + Send + 'static) {
+    queue_job(Job { routine, run: Box::new(job) });
+}
+
+fn queue_job(job: Job) {
     let mut state = STATE.lock();
-    state.queue.push_back(Box::new(job));
+    state.queue.push_back(job);
     if state.idle == 0 && state.threads < WORKERS {
         state.threads += 1;
-        std::thread::Builder::new()
-            .name("worker".into())
-            .spawn(work)
-            .expect("start a worker thread");
+        std::thread::Builder::new().name("worker".into()).spawn(work).expect("start a worker thread");
     }
     READY.notify_one();
 }
@@ -75,8 +86,26 @@ pub fn queue(job: impl FnOnce() + Send + 'static) {
 /// Waits until no job is queued or running.
 pub fn flush() {
     let mut state = STATE.lock();
-    while state.busy > 0 || !state.queue.is_empty() {
+    while !state.running.is_empty() || !state.queue.is_empty() {
         IDLE.wait(&mut state);
+    }
+}
+
+/// Stops if work items or threads of an image are queued or running when it is unloaded.
+pub fn check_unloaded(image: &Range<usize>, driver: &str) {
+    let state = STATE.lock();
+    let queued = state.queue.iter().map(|job| job.routine).chain(state.running.iter().copied());
+    let item = queued.map(|routine| (routine, "work item")).find(|(routine, _)| image.contains(routine));
+    drop(state);
+    let threads = SYSTEM_THREADS.lock().iter().copied().find(|routine| image.contains(routine));
+    if let Some((routine, kind)) = item.or(threads.map(|routine| (routine, "system thread"))) {
+        Violation::new(
+            Rule::UnloadPending,
+            BugCheck::new(0xCE, [routine as u64, 0, 0, 0]),
+            format!("{driver} is unloaded while its {kind} {} has not ended", symbols::describe(routine)),
+        )
+        .advice("wait in the unload routine until every work item and thread has ended")
+        .stop();
     }
 }
 
@@ -90,13 +119,15 @@ fn work() {
     let mut state = STATE.lock();
     loop {
         while let Some(job) = state.queue.pop_front() {
-            state.busy += 1;
+            state.running.push(job.routine);
             drop(state);
             choose_processor();
-            job();
+            (job.run)();
             state = STATE.lock();
-            state.busy -= 1;
-            if state.busy == 0 && state.queue.is_empty() {
+            if let Some(index) = state.running.iter().position(|&routine| routine == job.routine) {
+                state.running.swap_remove(index);
+            }
+            if state.running.is_empty() && state.queue.is_empty() {
                 IDLE.notify_all();
             }
         }
@@ -154,7 +185,7 @@ fn queue_item(item: usize, routine: usize, arguments: impl FnOnce(u64) -> [u64; 
         .stop();
     }
     memory::write(item + io_work_item::QUEUED, 1_u8);
-    queue(move || {
+    queue_routine(routine, move || {
         memory::write(item + io_work_item::QUEUED, 0_u8);
         let device: u64 = memory::read(item + io_work_item::DEVICE);
         let _ = call(routine, &arguments(device));
@@ -172,7 +203,7 @@ extern "win64" fn io_queue_work_item_ex(item: usize, routine: usize, _queue: u32
 extern "win64" fn ex_queue_work_item(item: usize, _queue: u32) {
     // WORK_QUEUE_ITEM: a list entry of 16 bytes, then the routine and its parameter.
     let (routine, parameter): (usize, u64) = (memory::read(item + 16), memory::read(item + 24));
-    queue(move || {
+    queue_routine(routine, move || {
         let _ = call(routine, &[parameter]);
     });
 }
@@ -211,11 +242,17 @@ extern "win64" fn ps_create_system_thread(
 ) -> NtStatus {
     let system_thread = Arc::new(SystemThread::new());
     let running = Arc::clone(&system_thread);
+    SYSTEM_THREADS.lock().push(routine);
     let spawned = std::thread::Builder::new()
         .name("system-thread".into())
         .spawn(move || {
             choose_processor();
             let _ = call_without_limit(routine, &[context]);
+            let mut threads = SYSTEM_THREADS.lock();
+            if let Some(index) = threads.iter().position(|&running| running == routine) {
+                threads.swap_remove(index);
+            }
+            drop(threads);
             dispatcher::signal(running.address(), 1);
             // Waiters may look at the object after the thread has ended; references are not counted for it.
             std::mem::forget(running);

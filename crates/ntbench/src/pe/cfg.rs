@@ -112,6 +112,7 @@ extern "sysv64" fn slow_check(address: usize, driver_stack: usize) {
             ip: memory::read(driver_stack),
             sp: driver_stack as u64 + 8,
             bp: memory::read(driver_stack - 24),
+            exact: false,
         };
         thread::set_top(Some(caller));
         violation(address);

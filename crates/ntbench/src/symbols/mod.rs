@@ -5,7 +5,7 @@ mod pdb;
 mod unwind;
 
 pub use modules::{Module, add, find, remove};
-pub use unwind::{Frame, StackTrace, UnwindSections};
+pub use unwind::{Frame, StackTrace, UnwindSections, set_fast};
 
 use std::fmt::Write as _;
 
@@ -44,8 +44,9 @@ pub fn render(trace: &StackTrace) -> String {
             Frame::Driver { address, exact } => {
                 // A return address is one past its call: look up the call.
                 let probe = if *exact { *address } else { address - 1 };
-                for (depth, line) in lines(probe).iter().enumerate() {
-                    let inlined = if depth == 0 { "" } else { " [inlined]" };
+                let lines = lines(probe);
+                for (depth, line) in lines.iter().enumerate() {
+                    let inlined = if depth + 1 == lines.len() { "" } else { " [inlined]" };
                     let _ = writeln!(text, "    {address:#018x} {line}{inlined}");
                 }
             }

@@ -8,6 +8,7 @@ use framehop::{FrameAddress, ModuleSectionInfo, Unwinder};
 use parking_lot::RwLock;
 use std::cell::RefCell;
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
 
 /// Frames that one stretch of driver code may have in a trace.
@@ -81,24 +82,42 @@ pub(super) fn add_module(module: &Module) {
     ));
 }
 
+static FAST: AtomicBool = AtomicBool::new(false);
+
+/// Whether [`StackTrace::track`] is to be cheap: for benchmarks.
+pub fn set_fast(fast: bool) {
+    FAST.store(fast, Ordering::Relaxed);
+}
+
 impl StackTrace {
+    /// The stack to remember with something that is tracked: as [`StackTrace::capture`], or only the innermost caller
+    /// when the bench is set to be fast.
+    #[must_use]
+    pub fn track() -> Self {
+        if !FAST.load(Ordering::Relaxed) {
+            return Self::capture();
+        }
+        let address = thread::caller_address();
+        Self { frames: address.map(|address| Frame::Driver { address, exact: false }).into_iter().collect() }
+    }
+
     /// The current thread's driver stack: from where a fault or guard check interrupted the driver, if one did, through
     /// every active export call to the outermost call into a driver.
     #[must_use]
     pub fn capture() -> Self {
         let mut frames = Vec::new();
         if let Some(registers) = thread::top() {
-            walk(registers, true, &mut frames);
+            walk(registers, &mut frames);
         }
         for call in thread::imports() {
             frames.push(Frame::Bench(call.export.name));
-            walk(call.caller, call.exact, &mut frames);
+            walk(call.caller, &mut frames);
         }
         Self { frames }
     }
 }
 
-fn walk(registers: Registers, exact: bool, frames: &mut Vec<Frame>) {
+fn walk(registers: Registers, frames: &mut Vec<Frame>) {
     let header = thread::with(|thread| thread.stack.get());
     let mut read_stack = |address: u64| {
         let address = usize::try_from(address).map_err(|_| ())?;
@@ -107,7 +126,7 @@ fn walk(registers: Registers, exact: bool, frames: &mut Vec<Frame>) {
     };
     let mut regs = UnwindRegsX86_64::new(registers.ip, registers.sp, registers.bp);
     let unwinder = UNWINDER.read();
-    let mut address = if exact {
+    let mut address = if registers.exact {
         FrameAddress::from_instruction_pointer(registers.ip)
     } else {
         let Some(address) = FrameAddress::from_return_address(registers.ip) else {
@@ -124,7 +143,7 @@ fn walk(registers: Registers, exact: bool, frames: &mut Vec<Frame>) {
         }
         frames.push(Frame::Driver {
             address: at,
-            exact: exact && index == 0,
+            exact: registers.exact && index == 0,
         });
         let next =
             CACHE.with_borrow_mut(|cache| unwinder.unwind_frame(address, &mut regs, cache, &mut read_stack));

@@ -2,7 +2,7 @@
 
 use super::{BugCheck, Rule, Violation};
 use crate::cpu::irql::Irql;
-use crate::cpu::thread;
+use crate::cpu::{stack, thread};
 use crate::symbols::StackTrace;
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -72,7 +72,9 @@ pub fn before_acquire(lock: usize) {
                 .stack("held since", first.stack.clone()),
             );
         }
-        for held in &mine {
+        // Locks on stacks come and go at the same address: no order can be remembered for them.
+        let lasting = |lock: usize| !stack::is_stack(me, lock);
+        for held in mine.iter().filter(|held| lasting(held.lock) && lasting(lock)) {
             if locks
                 .order
                 .get(&held.lock)
@@ -99,7 +101,7 @@ pub fn before_acquire(lock: usize) {
                 .order
                 .entry(held.lock)
                 .or_default()
-                .insert(lock, StackTrace::capture());
+                .insert(lock, StackTrace::track());
         }
         None
     });
@@ -136,7 +138,7 @@ pub fn acquired(lock: usize, flavor: Flavor, old_irql: Option<Irql>) {
         flavor,
         old_irql,
         thread: this_thread(),
-        stack: StackTrace::capture(),
+        stack: StackTrace::track(),
     };
     with_locks(|locks| locks.held.push(held));
     thread::with(|thread| thread.locks_held.set(thread.locks_held.get() + 1));

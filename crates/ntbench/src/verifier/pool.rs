@@ -140,11 +140,7 @@ pub fn allocate(request: &Request) -> Option<usize> {
         };
         let fill = if request.zeroed { 0 } else { UNINITIALIZED };
         memory::fill(address, fill, request.size);
-        let stack = if pool.placement == Placement::Fast {
-            StackTrace::default()
-        } else {
-            StackTrace::capture()
-        };
+        let stack = StackTrace::track();
         pool.live.insert(
             address,
             Allocation {
@@ -216,7 +212,7 @@ impl Pool {
             allocation.address,
             Freed {
                 allocation,
-                stack: StackTrace::capture(),
+                stack: StackTrace::track(),
             },
         );
     }
