@@ -31,20 +31,18 @@ impl DoorbellMemory {
         Ok(Self { file, map })
     }
 
+    fn words(&self) -> &[AtomicU32] {
+        #[expect(clippy::cast_ptr_alignment, reason = "a mapping is page aligned")]
+        let words = self.map.as_mut_ptr().cast::<AtomicU32>();
+        // SAFETY: the mapping is page aligned, has this length and lives as long as `self`; all that it holds are words that
+        // everybody in this process uses as atomics of this size.
+        unsafe { std::slice::from_raw_parts(words, self.map.len() / size_of::<AtomicU32>()) }
+    }
+
     /// The word at `offset`, which must be a multiple of 4 inside the BAR.
     fn word(&self, offset: u64) -> Option<&AtomicU32> {
-        let offset = usize::try_from(offset).ok()?;
-        if !offset.is_multiple_of(4) || offset >= self.map.len() {
-            return None;
-        }
-        #[expect(
-            clippy::cast_ptr_alignment,
-            reason = "checked: the mapping is page aligned, the offset a multiple of 4"
-        )]
-        let word = self.map.as_mut_ptr().wrapping_add(offset).cast::<u32>();
-        // SAFETY: the mapping is page aligned and lives as long as `self`; `offset` is a multiple of 4 below its length, which
-        // is a multiple of 4 too; everybody in this process uses the word as an atomic of this size.
-        Some(unsafe { AtomicU32::from_ptr(word) })
+        let index = usize::try_from(offset / 4).ok()?;
+        self.words().get(index).filter(|_| offset.is_multiple_of(4))
     }
 
     /// Reads a word with acquire ordering; all ones outside the BAR.
@@ -69,34 +67,34 @@ impl DoorbellMemory {
 
     /// Sets every word.
     pub(crate) fn fill(&self, value: u32) {
-        for offset in (0..DOORBELL_BAR_SIZE).step_by(4) {
-            self.store(offset, value);
-        }
+        self.words()
+            .iter()
+            .for_each(|word| word.store(value.to_le(), Ordering::Release));
     }
 
     /// Reads bytes, for hosts that cannot map the memory.
     pub(crate) fn read(&self, offset: u64, data: &mut [u8]) {
-        for (at, byte) in (offset..).zip(data) {
-            let [lane, word] = lane(at);
-            *byte = self.load(word).to_le_bytes()[usize::try_from(lane).unwrap_or(0)];
+        data.fill(u8::MAX);
+        for (at, byte) in (offset..DOORBELL_BAR_SIZE).zip(data) {
+            let (word, lane) = place(at);
+            *byte = self.load(word).to_le_bytes()[lane];
         }
     }
 
     /// Writes bytes; an aligned word in one access.
     pub(crate) fn write(&self, offset: u64, data: &[u8]) {
-        if let ([lane @ 0, word], Ok(value)) = (lane(offset), <[u8; 4]>::try_from(data)) {
-            return self.store(word + lane, u32::from_le_bytes(value));
+        if let (true, Ok(value)) = (offset.is_multiple_of(4), <[u8; 4]>::try_from(data)) {
+            return self.store(offset, u32::from_le_bytes(value));
         }
-        for (at, byte) in (offset..).zip(data) {
-            let [lane, word] = lane(at);
-            let shift = lane * 8;
-            if let Some(word) = self.word(word) {
-                let replaced = |old| {
-                    let kept = u32::from_le(old) & !(0xFF << shift);
-                    (kept | u32::from(*byte) << shift).to_le()
-                };
-                word.update(Ordering::AcqRel, Ordering::Acquire, replaced);
-            }
+        for (at, byte) in (offset..DOORBELL_BAR_SIZE).zip(data) {
+            let (word, lane) = place(at);
+            let Some(word) = self.word(word) else { return };
+            let with_byte = |old: u32| {
+                let mut bytes = old.to_ne_bytes();
+                bytes[lane] = *byte;
+                u32::from_ne_bytes(bytes)
+            };
+            word.update(Ordering::AcqRel, Ordering::Acquire, with_byte);
         }
     }
 
@@ -108,9 +106,9 @@ impl DoorbellMemory {
     }
 }
 
-/// The byte's place in its word, and the word's offset.
-const fn lane(offset: u64) -> [u64; 2] {
-    [offset % 4, offset - offset % 4]
+/// The offset of the word that a byte is in, and the byte's place in memory within it.
+const fn place(offset: u64) -> (u64, usize) {
+    (offset & !3, (offset & 3) as usize)
 }
 
 impl AsFd for DoorbellMemory {

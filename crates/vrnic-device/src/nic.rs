@@ -1,8 +1,9 @@
 //! The NIC as its host sees it.
 
 use std::io;
+use std::panic;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
+use std::thread::{self, JoinHandle};
 
 use vrnic_abi::info::Statistics;
 use vrnic_abi::pci;
@@ -220,9 +221,9 @@ fn register(bar: u8, offset: u64, length: usize) -> Option<u32> {
 impl Drop for Nic {
     fn drop(&mut self) {
         self.shared.signal().stop();
-        if let Some(engine) = self.engine.take() {
-            // It ends by panicking only if the device did, which has already been reported.
-            let _ = engine.join();
+        let ended = self.engine.take().map_or(Ok(()), JoinHandle::join);
+        if let (Err(panic), false) = (ended, thread::panicking()) {
+            panic::resume_unwind(panic);
         }
     }
 }

@@ -1,0 +1,14 @@
+//! Drives the NIC as a driver and a network would: by registers, bytes in memory, doorbells and frames.
+
+mod cm;
+mod cm_half_open;
+mod commands;
+mod doorbells;
+mod events;
+mod faults;
+mod host;
+mod link;
+mod pci;
+mod properties;
+mod registers;
+mod rig;
