@@ -52,7 +52,7 @@ fn peer<'a>(command: impl Iterator<Item = &'a String>) -> Result<()> {
     }
     let dir = paths::run_dir("peer")?;
     let wire = Wire::in_dir(&dir);
-    let _host = wire.bind_host()?;
+    wire.unplug_host()?;
     let step = Step::start("Booting Linux");
     let peer = LinuxPeer::boot(&files, &PeerConfig::new(wire, Vec::new()))?;
     step.done("");

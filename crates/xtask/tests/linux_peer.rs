@@ -1,25 +1,20 @@
 //! The Linux peer by itself. Needs what `./x peer` prepares.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
 use xtask::paths;
-use xtask::peer::{ClientEvent, Connect, LinuxPeer, Listen, Neighbour, PeerConfig, PeerFiles, Reply, Wire};
+use xtask::peer::{ClientEvent, Connect, LinuxPeer, Listen, PeerConfig, PeerFiles, Reply, Wire};
 
 const LIMIT: Duration = Duration::from_mins(1);
 
-/// A guest, and the host's end of its wire.
-fn boot(name: &str, neighbours: Vec<Neighbour>) -> (LinuxPeer, UnixDatagram, PeerConfig) {
+/// A guest with nobody on its wire.
+fn boot_alone(name: &str) -> (LinuxPeer, PeerConfig) {
     let wire = Wire::in_dir(&paths::run_dir(name).expect("a folder for the run"));
-    let host = wire.bind_host().expect("the host's end of the wire");
-    let config = PeerConfig::new(wire, neighbours);
+    wire.unplug_host().expect("an unplugged wire");
+    let config = PeerConfig::new(wire, Vec::new());
     let files = PeerFiles::prepared().expect("a prepared peer");
-    (
-        LinuxPeer::boot(&files, &config).expect("the guest boots"),
-        host,
-        config,
-    )
+    (LinuxPeer::boot(&files, &config).expect("the guest boots"), config)
 }
 
 /// What Linux shows of a REJ's private data: the field's 148 bytes.
@@ -39,7 +34,7 @@ fn summary(events: &[ClientEvent]) -> Vec<(u32, &str, i32)> {
 /// Linux connects to itself: shows that client, listener and guest work, with no code of ours in the exchange.
 #[test]
 fn linux_rejects_and_accepts_itself() {
-    let (peer, _host, config) = boot("self", Vec::new());
+    let (peer, config) = boot_alone("self");
     for addr in [IpAddr::V4(config.ipv4.0), IpAddr::V6(config.ipv6.0)] {
         let listen = Listen {
             addr,
@@ -95,7 +90,7 @@ fn linux_rejects_and_accepts_itself() {
 /// What goes wrong in the guest is said, not hung on.
 #[test]
 fn failures_in_the_guest_are_reported() {
-    let (peer, _host, config) = boot("fail", Vec::new());
+    let (peer, config) = boot_alone("fail");
     let nobody = Connect::new(IpAddr::V4(config.ipv4.0), 7002);
     let events = peer.connect(&nobody).expect("an answer");
     // Nobody listens: the kernel's own REJ, invalid service id.
@@ -103,7 +98,7 @@ fn failures_in_the_guest_are_reported() {
 
     let no_route = Connect::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 7002);
     let error = peer.connect(&no_route).expect_err("there is no route");
-    assert!(error.to_string().contains("rdma_resolve_addr"), "{error:#}");
+    assert!(format!("{error:#}").contains("rdma_resolve_addr"), "{error:#}");
 
     let usage = peer
         .run("vrnic-rdma-client connect 10.77.0.2 99999", LIMIT)
@@ -114,7 +109,7 @@ fn failures_in_the_guest_are_reported() {
     let slow = peer
         .run("sleep 100", Duration::from_millis(300))
         .expect_err("too slow");
-    assert!(slow.to_string().contains("said nothing"), "{slow:#}");
+    assert!(format!("{slow:#}").contains("said nothing"), "{slow:#}");
 
     peer.run("poweroff -f", LIMIT).expect_err("the guest is gone");
     peer.run("echo", LIMIT).expect_err("and stays gone");
@@ -123,7 +118,7 @@ fn failures_in_the_guest_are_reported() {
 /// The line protocol keeps the output of many commands apart, and loses none of it.
 #[test]
 fn commands_can_run_at_the_same_time() {
-    let (peer, _host, _config) = boot("many", Vec::new());
+    let (peer, _config) = boot_alone("many");
     for round in 0..10 {
         let running: Vec<_> = (0..20)
             .map(|n| {

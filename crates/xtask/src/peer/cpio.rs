@@ -10,7 +10,6 @@ pub struct Archive {
 const DIRECTORY: u32 = 0o040_755;
 const REGULAR: u32 = 0o100_644;
 const EXECUTABLE: u32 = 0o100_755;
-const SYMLINK: u32 = 0o120_777;
 
 impl Archive {
     /// An empty archive.
@@ -32,11 +31,6 @@ impl Archive {
     /// Adds a file that may be executed.
     pub fn executable(&mut self, path: &str, content: &[u8]) {
         self.entry(path, EXECUTABLE, content);
-    }
-
-    /// Adds a symbolic link to `target`.
-    pub fn symlink(&mut self, path: &str, target: &str) {
-        self.entry(path, SYMLINK, target.as_bytes());
     }
 
     /// The finished archive.

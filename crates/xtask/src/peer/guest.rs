@@ -1,8 +1,9 @@
 //! The running guest: QEMU, and the line protocol with the guest's init.
 //!
-//! The guest's second serial port is QEMU's standard input and output. The host writes `run ID COMMAND`; the guest answers
-//! `out ID TEXT` for each line that the command prints and `exit ID CODE` at its end, with any number of commands at a
-//! time. It says `ready` first. The first serial port is the console; it goes to a file that errors quote.
+//! A virtio-serial port of the guest is QEMU's standard input and output. (With an emulated UART the guest was seen to
+//! stop reading in the middle of a line.) The host writes `run ID COMMAND`; the guest answers `out ID TEXT` for each line
+//! that the command prints and `exit ID CODE` at its end, with any number of commands at a time. It says `ready` first.
+//! The serial port is the console; it goes to a file that errors quote.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -232,7 +233,7 @@ impl Running {
             }
             Err(error) => {
                 let what = match error {
-                    RecvTimeoutError::Timeout => format!("said nothing for {limit:?}"),
+                    RecvTimeoutError::Timeout => format!("said nothing for {limit:.1?}"),
                     RecvTimeoutError::Disconnected => "was cut off: the guest is gone".to_owned(),
                 };
                 bail!(
@@ -251,8 +252,15 @@ impl Running {
     pub fn finish(mut self, limit: Duration) -> Result<Finished> {
         let deadline = Instant::now() + limit;
         let mut lines = Vec::new();
-        while let Some(line) = self.next_line(deadline.saturating_duration_since(Instant::now()))? {
-            lines.push(line);
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self
+                .next_line(left)
+                .with_context(|| format!("it printed {lines:?}, then:"))?
+            {
+                Some(line) => lines.push(line),
+                None => break,
+            }
         }
         Ok(Finished {
             lines,
@@ -294,8 +302,10 @@ fn start_qemu(files: &PeerFiles, config: &PeerConfig, console: &Path) -> Result<
             &serial,
             "-chardev",
             "stdio,id=control,signal=off",
-            "-serial",
-            "chardev:control",
+            "-device",
+            "virtio-serial-pci",
+            "-device",
+            "virtserialport,chardev=control,name=vrnic.control",
         ])
         .args(["-netdev", &config.wire.netdev(), "-device", &device])
         .stdin(Stdio::piped())
@@ -346,18 +356,18 @@ fn setup_command(config: &PeerConfig) -> String {
     // The wire belongs to the test: no router solicitations, and no address probing that delays the address.
     let mut command = String::from(
         "set -e; echo 0 > /proc/sys/net/ipv6/conf/eth0/router_solicitations; \
-         echo 0 > /proc/sys/net/ipv6/conf/eth0/accept_dad; ip link set lo up; ip link set eth0 up",
+         echo 0 > /proc/sys/net/ipv6/conf/eth0/accept_dad; /bin/ip link set lo up; /bin/ip link set eth0 up",
     );
     // Writing to a String cannot fail.
     let _ = write!(
         command,
-        "; ip addr add {ipv4}/{ipv4_prefix} dev eth0; ip addr add {ipv6}/{ipv6_prefix} dev eth0"
+        "; /bin/ip addr add {ipv4}/{ipv4_prefix} dev eth0; /bin/ip addr add {ipv6}/{ipv6_prefix} dev eth0"
     );
     for neighbour in &config.neighbours {
         let mac = format_mac(neighbour.mac);
         let _ = write!(
             command,
-            "; ip neigh replace {} lladdr {mac} dev eth0 nud permanent",
+            "; /bin/ip neigh replace {} lladdr {mac} dev eth0 nud permanent",
             neighbour.ip
         );
     }

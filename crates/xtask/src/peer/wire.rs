@@ -1,4 +1,7 @@
 //! The Ethernet cable to the guest: two Unix datagram sockets, one datagram per frame (no FCS).
+//!
+//! Whoever holds the host's end must read it all the time: the kernel queues about ten datagrams, and when the queue is
+//! full QEMU waits, with the whole guest. An end that was bound and closed again is an unplugged cable: frames are lost.
 
 use std::fs;
 use std::os::unix::net::UnixDatagram;
@@ -28,7 +31,7 @@ impl Wire {
         }
     }
 
-    /// Binds the host's end. Read it promptly: the kernel queues few datagrams.
+    /// Binds the host's end.
     ///
     /// # Errors
     /// When the folder is not there or the path is too long for a socket.
@@ -36,6 +39,14 @@ impl Wire {
         self.check_lengths()?;
         let _ = fs::remove_file(&self.host);
         UnixDatagram::bind(&self.host).with_context(|| format!("cannot bind {}", self.host.display()))
+    }
+
+    /// Leaves the cable unplugged: the guest boots, and what it sends is lost.
+    ///
+    /// # Errors
+    /// As [`Wire::bind_host`].
+    pub fn unplug_host(&self) -> Result<()> {
+        self.bind_host().map(drop)
     }
 
     /// What must be so before QEMU starts.
