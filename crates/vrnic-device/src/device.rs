@@ -24,13 +24,15 @@ use crate::gid_table::GidTable;
 use crate::host::{HostMemory, Interrupts, Wire};
 use crate::msix::Msix;
 use crate::regs::Registers;
+use crate::tap::{Direction, Tap};
 
 /// The state of a NIC.
 pub(crate) struct Device {
     pub config: NicConfig,
     pub dma: Dma,
     interrupts: Arc<dyn Interrupts>,
-    pub wire: Arc<dyn Wire>,
+    wire: Arc<dyn Wire>,
+    pub tap: Option<Arc<dyn Tap>>,
     pub doorbells: Arc<DoorbellMemory>,
     pub signal: Arc<Signal>,
 
@@ -64,6 +66,7 @@ impl Device {
             dma: Dma::new(memory),
             interrupts,
             wire,
+            tap: None,
             doorbells,
             signal,
             config_space: ConfigSpace::new(),
@@ -207,6 +210,19 @@ impl Device {
         self.event_queues
             .asynchronous()
             .is_none_or(|eqn| self.post_event(eqn, event))
+    }
+
+    /// Sends a frame.
+    pub fn transmit(&mut self, frame: &[u8]) {
+        self.tell_tap(Direction::Sent, frame);
+        self.wire.transmit(frame);
+    }
+
+    /// Shows a frame to whoever listens at the port.
+    pub fn tell_tap(&self, direction: Direction, frame: &[u8]) {
+        if let Some(tap) = &self.tap {
+            tap.frame(direction, frame);
+        }
     }
 
     /// Looks at the doorbells of everything that exists. True if one has changed.

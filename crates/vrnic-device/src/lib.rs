@@ -15,6 +15,7 @@
 //! | `command_queue`, `commands` | commands and what they do |
 //! | `ring`, `event_queue`, `gid_table` | objects that commands make |
 //! | `receive`, `vlan`, `cm` | frames, and the CM service |
+//! | `tap` | what crosses the port, as a pcap file |
 //! | `faults` | misbehaviour on request |
 
 mod cm;
@@ -35,6 +36,7 @@ mod nic;
 mod receive;
 mod regs;
 mod ring;
+mod tap;
 mod vlan;
 
 pub use config::{MTU_MAX, MTU_MIN, NicConfig};
@@ -43,6 +45,7 @@ pub use faults::{CompletionFault, Faults, Hold};
 pub use host::{DmaFault, HostMemory, Interrupts, Wire};
 pub use msix::{MsixTable, MsixVector};
 pub use nic::Nic;
+pub use tap::{Direction, PcapTap, Tap};
 
 /// Version of the firmware: major, minor and patch in bits 16 to 31, 8 to 15 and 0 to 7.
 pub const FW_VERSION: u32 = 0x0000_0100;

@@ -15,6 +15,7 @@ use crate::engine::{self, Signal};
 use crate::faults::Faults;
 use crate::host::{HostMemory, Interrupts, Wire};
 use crate::msix::MsixTable;
+use crate::tap::Tap;
 
 /// A NIC: a PCI function with an Ethernet port.
 ///
@@ -168,6 +169,11 @@ impl Nic {
     /// sequence.
     pub fn receive(&self, frame: &[u8]) {
         self.shared.device().receive(frame);
+    }
+
+    /// Listens at the port from now on, or no more.
+    pub fn set_tap(&self, tap: Option<Arc<dyn Tap>>) {
+        self.shared.device().tap = tap;
     }
 
     /// Plugs the cable in or out.

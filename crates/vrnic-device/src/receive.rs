@@ -8,6 +8,7 @@ use vrnic_abi::U64;
 use vrnic_abi::info::Statistics;
 
 use crate::device::{Device, count};
+use crate::tap::Direction;
 use crate::vlan;
 
 /// Why a frame is dropped.
@@ -27,6 +28,7 @@ impl Device {
         if !self.is_present() || !self.link_up {
             return;
         }
+        self.tell_tap(Direction::Received, frame);
         // Frames for other stations are not ours to count.
         if frame.len() >= EthernetHeader::LEN && frame[..6] != self.config.mac {
             return;

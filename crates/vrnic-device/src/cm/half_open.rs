@@ -180,3 +180,75 @@ impl HalfOpen {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use roce_wire::cm::{Rej, Req};
+
+    use super::*;
+
+    const PEER: [u8; 16] = [7; 16];
+
+    fn req(id: u32) -> CmMessage {
+        Req {
+            local_comm_id: CommId(id),
+            ..Req::default()
+        }
+        .into()
+    }
+
+    fn rej(id: u32) -> CmMessage {
+        Rej {
+            local_comm_id: CommId(id),
+            ..Rej::default()
+        }
+        .into()
+    }
+
+    #[test]
+    fn attempts_are_forgotten_after_their_lifetime() {
+        let start = Instant::now();
+        for (wait, follows) in [(LIFETIME.mul_f32(0.9), true), (LIFETIME.mul_f32(1.1), false)] {
+            let mut table = HalfOpen::new(8);
+            table.received(PEER, &req(1), true, start);
+            assert_eq!(table.received(PEER, &rej(1), true, start + wait), follows);
+        }
+    }
+
+    #[test]
+    fn an_abandoned_attempt_is_remembered_for_its_lifetime() {
+        let start = Instant::now();
+        let mut table = HalfOpen::new(8);
+        table.received(PEER, &req(1), true, start);
+        assert!(table.received(PEER, &rej(1), true, start));
+        assert!(table.is_abandoned(PEER, CommId(1), start + LIFETIME.mul_f32(0.9)));
+        assert!(!table.is_abandoned(PEER, CommId(1), start + LIFETIME.mul_f32(1.1)));
+        assert!(table.attempts.is_empty() && table.order.is_empty());
+    }
+
+    #[test]
+    fn a_repeated_message_makes_an_attempt_young_again() {
+        let start = Instant::now();
+        let mut table = HalfOpen::new(2);
+        for id in [1, 2, 1, 3] {
+            table.received(PEER, &req(id), true, start);
+        }
+        assert!(table.received(PEER, &rej(1), true, start));
+        assert!(
+            !table.received(PEER, &rej(2), true, start),
+            "2 had to make room for 3"
+        );
+    }
+
+    #[test]
+    fn the_table_never_outgrows_its_capacity() {
+        let start = Instant::now();
+        let mut table = HalfOpen::new(5);
+        for id in 0..1000 {
+            table.received(PEER, &req(id % 37), true, start);
+            table.received(PEER, &rej(id % 11), true, start);
+            assert!(table.attempts.len() <= 5);
+            assert_eq!(table.attempts.len(), table.order.len());
+        }
+    }
+}

@@ -168,13 +168,10 @@ impl Device {
         };
         cm.psn = cm.psn.wrapping_add(1);
         count(&mut self.statistics.cm_out, 1);
-        self.transmit(&vlan::tag(frame, vlan));
-    }
-
-    fn transmit(&mut self, frame: &[u8]) {
+        let frame = vlan::tag(frame, vlan);
         count(&mut self.statistics.rdma_out_frames, 1);
         count(&mut self.statistics.rdma_out_octets, frame.len() as u64);
-        self.wire.transmit(frame);
+        self.transmit(&frame);
     }
 }
 

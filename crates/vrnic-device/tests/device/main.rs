@@ -12,3 +12,4 @@ mod pci;
 mod properties;
 mod registers;
 mod rig;
+mod tap;

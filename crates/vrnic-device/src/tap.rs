@@ -1,0 +1,120 @@
+//! A tap on the port: every frame that crosses it, in order, also into a pcap file.
+
+use std::io::{self, Write};
+use std::sync::{Mutex, PoisonError};
+use std::time::SystemTime;
+
+use zerocopy::{Immutable, IntoBytes};
+
+/// Which way a frame went, seen from the NIC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// From the wire.
+    Received,
+    /// To the wire.
+    Sent,
+}
+
+/// Sees all frames of a port, those that the NIC drops too. As for the other traits of the host: never blocks for long, never
+/// calls back into the NIC.
+pub trait Tap: Send + Sync {
+    /// A frame, from the destination address to the last byte before the frame check sequence.
+    fn frame(&self, direction: Direction, frame: &[u8]);
+}
+
+/// Writes the frames into a pcap file (libpcap's format, with nanoseconds).
+pub struct PcapTap<W: Write + Send> {
+    state: Mutex<State<W>>,
+}
+
+struct State<W> {
+    out: W,
+    error: Option<io::Error>,
+}
+
+/// `pcap_file_header`.
+#[derive(IntoBytes, Immutable)]
+#[repr(C)]
+struct FileHeader {
+    magic: u32,
+    version: [u16; 2],
+    time_zone: i32,
+    accuracy: u32,
+    snap_length: u32,
+    link_type: u32,
+}
+
+/// The header of a packet in the file.
+#[derive(IntoBytes, Immutable)]
+#[repr(C)]
+struct PacketHeader {
+    seconds: u32,
+    nanoseconds: u32,
+    captured: u32,
+    length: u32,
+}
+
+/// Times have nanoseconds; the byte order is the writer's.
+const MAGIC: u32 = 0xA1B2_3C4D;
+const VERSION: [u16; 2] = [2, 4];
+const SNAP_LENGTH: u32 = 0x1_0000;
+const LINK_TYPE_ETHERNET: u32 = 1;
+
+impl<W: Write + Send> PcapTap<W> {
+    /// Begins a file.
+    ///
+    /// # Errors
+    /// What `out` says.
+    pub fn new(mut out: W) -> io::Result<Self> {
+        let header = FileHeader {
+            magic: MAGIC,
+            version: VERSION,
+            time_zone: 0,
+            accuracy: 0,
+            snap_length: SNAP_LENGTH,
+            link_type: LINK_TYPE_ETHERNET,
+        };
+        out.write_all(header.as_bytes())?;
+        Ok(Self {
+            state: Mutex::new(State { out, error: None }),
+        })
+    }
+
+    /// Writes out what is buffered.
+    ///
+    /// # Errors
+    /// The first error since the last call: frames after it are missing in the file.
+    pub fn flush(&self) -> io::Result<()> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        match state.error.take() {
+            Some(error) => Err(error),
+            None => state.out.flush(),
+        }
+    }
+}
+
+impl<W: Write + Send> Tap for PcapTap<W> {
+    fn frame(&self, _: Direction, frame: &[u8]) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.error.is_none() {
+            state.error = write_packet(&mut state.out, frame).err();
+        }
+    }
+}
+
+fn write_packet(out: &mut impl Write, frame: &[u8]) -> io::Result<()> {
+    let time = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .map_err(io::Error::other)?;
+    let length = u32::try_from(frame.len()).map_err(io::Error::other)?;
+    let captured = &frame[..frame.len().min(SNAP_LENGTH as usize)];
+    let header = PacketHeader {
+        // The format's seconds have 32 bits: they last until 2106.
+        seconds: u32::try_from(time.as_secs()).map_err(io::Error::other)?,
+        nanoseconds: time.subsec_nanos(),
+        captured: length.min(SNAP_LENGTH),
+        length,
+    };
+    out.write_all(header.as_bytes())?;
+    out.write_all(captured)
+}
