@@ -274,6 +274,24 @@ impl Miniport {
         *self.state.lock()
     }
 
+    /// What the driver has indicated.
+    #[must_use]
+    pub fn indications(&self) -> &super::indications::Indications {
+        &self.indications
+    }
+
+    /// The NDK adapters that consumers have open, and what happens when NDK is disabled.
+    #[must_use]
+    pub fn open_ndk_adapters(&self) -> &super::ndk::OpenAdapters {
+        &self.ndk
+    }
+
+    /// What the driver has said of its adapter.
+    #[must_use]
+    pub fn attributes(&self) -> Attributes {
+        self.attributes.lock().clone()
+    }
+
     /// Calls a handler whose first argument is the adapter's context.
     pub(super) fn handler(&self, name: &'static str, target: usize, rest: &[u64]) -> u64 {
         let _limit = watchdog::limit(name, HANDLER_LIMIT);

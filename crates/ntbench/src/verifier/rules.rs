@@ -239,6 +239,10 @@ rules! {
     NdkObjectHeader,
     /// The provider leaves the reserved part of an object's header alone.
     NdkReservedTouched,
+    /// The provider does not use an object's `Dispatch`, which the consumer may replace.
+    NdkDispatchUsed,
+    /// Addresses are a `SOCKADDR_IN` or a `SOCKADDR_IN6`.
+    NdkAddress,
     /// A pended request is completed once.
     NdkCompletionTwice,
     /// A request that did not return `STATUS_PENDING` is not completed.

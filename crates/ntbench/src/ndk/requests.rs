@@ -1,0 +1,330 @@
+//! Calls that may pend: each has a context of its own, and is completed exactly as its return value says.
+
+use super::kind::Kind;
+use super::objects::{self, Fixed, Id};
+use super::rules::{self, broken};
+use super::{COMPLETION_LIMIT, callbacks, trace};
+use crate::cpu::irql;
+use crate::memory;
+use crate::verifier::Rule;
+use ndk_sys::{NDK_VERSION, NTSTATUS, STATUS_PENDING, STATUS_SUCCESS};
+use parking_lot::{Condvar, Mutex};
+use std::collections::{HashMap, HashSet};
+use std::time::{Duration, Instant};
+
+/// Contexts are numbers that no mapping can have as an address: a provider that dereferences one faults.
+const FIRST_CONTEXT: u64 = 0xDEAD_4E44_0000_0000;
+const CONTEXT_STRIDE: u64 = 0x10;
+
+/// What the new object of a creation will be.
+#[derive(Clone)]
+pub(super) struct Creation {
+    pub kind: Kind,
+    pub version: NDK_VERSION,
+    pub antecedents: Vec<Id>,
+}
+
+impl Creation {
+    fn adopt(&self, address: usize) -> Id {
+        objects::adopt(self.kind, address, self.version, &self.antecedents)
+    }
+}
+
+/// What kind of callback a request has.
+#[derive(Clone)]
+pub(super) enum Purpose {
+    Close,
+    Request,
+    Create(Creation),
+}
+
+/// How a request ended.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Completion {
+    pub status: NTSTATUS,
+    pub created: Option<Id>,
+}
+
+struct Request {
+    call: &'static str,
+    object: Id,
+    label: String,
+    purpose: Purpose,
+    /// Set when the callback begins.
+    completed: bool,
+    /// Set when it has returned.
+    completion: Option<Completion>,
+}
+
+#[derive(Default)]
+struct Requests {
+    active: HashMap<u64, Request>,
+    /// Those that did not pend, so that a late completion gets the right name.
+    inline: HashSet<u64>,
+    last: u64,
+}
+
+static REQUESTS: Mutex<Option<Requests>> = Mutex::new(None);
+static COMPLETED: Condvar = Condvar::new();
+
+fn with<R>(access: impl FnOnce(&mut Requests) -> R) -> R {
+    access(REQUESTS.lock().get_or_insert_default())
+}
+
+/// A context that no other request or event has.
+pub(super) fn new_context() -> u64 {
+    with(|requests| {
+        requests.last += 1;
+        FIRST_CONTEXT + requests.last * CONTEXT_STRIDE
+    })
+}
+
+fn was_given(context: u64, last: u64) -> bool {
+    (FIRST_CONTEXT + CONTEXT_STRIDE..=FIRST_CONTEXT + last * CONTEXT_STRIDE).contains(&context)
+        && context.is_multiple_of(CONTEXT_STRIDE)
+}
+
+fn begin(call: &'static str, object: &Fixed, purpose: Purpose) -> u64 {
+    if !matches!(purpose, Purpose::Close) {
+        objects::count_request(object.id, 1);
+    }
+    let context = new_context();
+    let request = Request {
+        call,
+        object: object.id,
+        label: object.label(),
+        purpose,
+        completed: false,
+        completion: None,
+    };
+    with(|requests| requests.active.insert(context, request));
+    context
+}
+
+/// The function has returned. Removes the request unless it pends.
+fn end_call(context: u64, status: NTSTATUS) {
+    if status == STATUS_PENDING {
+        return;
+    }
+    let request = with(|requests| {
+        requests.inline.insert(context);
+        requests.active.remove(&context)
+    });
+    let Some(request) = request else { return };
+    if request.completed {
+        rules::not_pending(request.call, false)
+    }
+    if !matches!(request.purpose, Purpose::Close) {
+        objects::count_request(request.object, -1);
+    }
+}
+
+/// The provider completes a request.
+pub(super) fn complete(callback: &'static str, context: u64, status: NTSTATUS, object: usize) {
+    objects::check_callback(callback);
+    let found = with(|requests| match requests.active.get_mut(&context) {
+        Some(request) if !request.completed => {
+            request.completed = true;
+            Ok((
+                request.call,
+                request.object,
+                request.label.clone(),
+                request.purpose.clone(),
+            ))
+        }
+        Some(request) => Err(Some((request.call, true))),
+        None if requests.inline.contains(&context) => Err(Some(("The request", false))),
+        None if was_given(context, requests.last) => Err(Some(("The request", true))),
+        None => Err(None),
+    });
+    let (call, id, label, purpose) = match found {
+        Ok(request) => request,
+        Err(Some((call, completed))) => rules::not_pending(call, completed),
+        Err(None) => rules::context(callback, context),
+    };
+    trace::add(trace::What::Callback, callback, || {
+        (label.clone(), format!("{call}: {}", trace::status_name(status)))
+    });
+    rules::check_completion_status(call, status);
+    let created = match purpose {
+        Purpose::Close if callback == callbacks::CLOSE => {
+            objects::check_close(id, call);
+            None
+        }
+        Purpose::Request if callback == callbacks::REQUEST => None,
+        Purpose::Create(creation) if callback == callbacks::CREATE => {
+            (status == STATUS_SUCCESS).then(|| creation.adopt(object))
+        }
+        _ => rules::context(callback, context),
+    };
+    trace::add(trace::What::CallbackReturn, callback, || (label, String::new()));
+    finish(context, id, callback, Completion { status, created });
+}
+
+/// The callback is about to return.
+fn finish(context: u64, object: Id, callback: &str, completion: Completion) {
+    if callback == callbacks::CLOSE {
+        objects::end_close(object);
+    } else {
+        objects::count_request(object, -1);
+    }
+    with(|requests| {
+        if let Some(request) = requests.active.get_mut(&context) {
+            request.completion = Some(completion);
+        }
+    });
+    COMPLETED.notify_all();
+}
+
+/// Waits for the completion of a request that has pended, at PASSIVE; the deadline is a violation.
+fn wait(context: u64, limit: Duration) -> Completion {
+    assert!(
+        irql::current() == irql::PASSIVE_LEVEL,
+        "completions are waited for at PASSIVE_LEVEL"
+    );
+    let deadline = Instant::now() + limit;
+    let mut requests = REQUESTS.lock();
+    loop {
+        let active = &mut requests.get_or_insert_default().active;
+        let request = active
+            .get(&context)
+            .map(|request| (request.completion, request.call, request.label.clone()));
+        let (completion, call, label) = request.expect("a request is waited for once");
+        if let Some(completion) = completion {
+            active.remove(&context);
+            return completion;
+        }
+        if COMPLETED.wait_until(&mut requests, deadline).timed_out() {
+            drop(requests);
+            rules::never_completed(call, &label)
+        }
+    }
+}
+
+/// Calls a function whose last two parameters are the request completion and its context, and waits for its end.
+pub(super) fn request(
+    object: &Fixed,
+    call: &'static str,
+    arguments: &[u64],
+    detail: impl FnOnce() -> String,
+) -> NTSTATUS {
+    let context = begin(call, object, Purpose::Request);
+    let mut all = arguments.to_vec();
+    all.extend([callbacks::address_of(callbacks::REQUEST), context]);
+    let result = objects::invoke(object, call, &all, detail);
+    let status = objects::returned(object, call, result);
+    rules::check_status(call, status, true);
+    end_call(context, status);
+    if status == STATUS_PENDING {
+        wait(context, COMPLETION_LIMIT).status
+    } else {
+        status
+    }
+}
+
+/// What an out parameter holds before the call.
+const UNTOUCHED: u8 = 0xEE;
+
+/// Calls a creation, whose last three parameters are the completion, its context and the out parameter.
+pub(super) fn create(
+    parent: &Fixed,
+    call: &'static str,
+    arguments: &[u64],
+    creation: Creation,
+) -> Result<Id, NTSTATUS> {
+    let context = begin(call, parent, Purpose::Create(creation.clone()));
+    let out = super::guarded::Guarded::filled(8, UNTOUCHED);
+    let mut all = arguments.to_vec();
+    all.extend([
+        callbacks::address_of(callbacks::CREATE),
+        context,
+        out.address() as u64,
+    ]);
+    let result = objects::invoke(parent, call, &all, String::new);
+    let status = objects::returned(parent, call, result);
+    rules::check_status(call, status, true);
+    end_call(context, status);
+    let touched = out.bytes().iter().any(|&byte| byte != UNTOUCHED);
+    match status {
+        STATUS_SUCCESS => Ok(creation.adopt(if touched { memory::read(out.address()) } else { 0 })),
+        STATUS_PENDING => {
+            if touched {
+                broken(
+                    Rule::NdkOutParamOnPending,
+                    format!("{call} returned STATUS_PENDING and wrote the out parameter"),
+                    "A creation that pends hands its object over through the completion callback only.",
+                )
+            }
+            let completion = wait(context, COMPLETION_LIMIT);
+            completion.created.ok_or(completion.status)
+        }
+        failure => Err(failure),
+    }
+}
+
+/// A close that has been called.
+#[derive(Debug)]
+#[must_use = "a close that is not waited for may still be pending"]
+pub struct Closing {
+    /// `None` if it has completed inline.
+    context: Option<u64>,
+}
+
+impl Closing {
+    /// Whether it has completed, and its callback has returned.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        let Some(context) = self.context else { return true };
+        with(|requests| {
+            requests
+                .active
+                .get(&context)
+                .is_none_or(|request| request.completion.is_some())
+        })
+    }
+
+    /// Waits for the completion at PASSIVE; it is a violation if it does not come within [`COMPLETION_LIMIT`].
+    pub fn wait(self) {
+        if let Some(context) = self.context {
+            let _ = wait(context, COMPLETION_LIMIT);
+        }
+    }
+}
+
+/// Closes an object.
+pub(super) fn close(object: &Fixed, call: &'static str) -> Closing {
+    objects::begin_close(object);
+    let context = begin(call, object, Purpose::Close);
+    let arguments = [callbacks::address_of(callbacks::CLOSE), context];
+    let result = objects::invoke(object, call, &arguments, String::new);
+    let status = objects::returned(object, call, result);
+    rules::check_close_status(call, status);
+    end_call(context, status);
+    if status == STATUS_PENDING {
+        return Closing {
+            context: Some(context),
+        };
+    }
+    objects::check_close(object.id, call);
+    objects::end_close(object.id);
+    Closing { context: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_contexts_that_were_given_are_known() {
+        let (first, second) = (new_context(), new_context());
+        assert_ne!(first, second);
+        let last = with(|requests| requests.last);
+        assert!(was_given(first, last) && was_given(second, last));
+        assert!(!was_given(second + 1, last), "not a context");
+        assert!(
+            !was_given(FIRST_CONTEXT + (last + 1) * CONTEXT_STRIDE, last),
+            "not yet"
+        );
+        assert!(!was_given(FIRST_CONTEXT, last) && !was_given(0, last));
+    }
+}
