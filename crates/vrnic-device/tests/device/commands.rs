@@ -239,13 +239,9 @@ fn query_statistics() {
 }
 
 fn gid_entry(index: u16, flags: u16, vlan: u16, gid: &str) -> GidEntry {
-    let ip: std::net::IpAddr = gid.parse().unwrap();
     GidEntry {
-        index: index.into(),
         flags: flags.into(),
-        vlan: vlan.into(),
-        reserved: 0.into(),
-        gid: roce_wire::gid::Gid::from(ip).0,
+        ..Rig::gid_entry(index, gid.parse().unwrap(), vlan)
     }
 }
 

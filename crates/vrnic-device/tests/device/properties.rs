@@ -2,13 +2,14 @@
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use roce_wire::cm::{CommId, Dreq, Rej, Rep, Req, Rtu};
+use roce_wire::cm::{CmMad, CommId, Dreq, Rej, Rep, Req, Rtu};
 use vrnic_abi::cmd::Opcode;
 use vrnic_abi::regs;
 use vrnic_device::{CompletionFault, Hold};
+use zerocopy::IntoBytes;
 
 use crate::host::{MEMORY, MEMORY_SIZE};
-use crate::rig::{COMMANDS, Rig, from_peer};
+use crate::rig::{CM_LOG2, MAILBOX, OUR_IP, Rig, from_peer, to_peer};
 
 /// Something that a host or a peer does.
 #[derive(Clone, Debug)]
@@ -17,10 +18,10 @@ enum Action {
     Register(u32, u32),
     Bar(u8, u64, Vec<u8>),
     Doorbell(u64, u32),
+    /// A good command with that opcode, and then some of its bits inverted.
     Command {
         opcode: u16,
-        fields: [u64; 8],
-        bytes: Vec<u8>,
+        flips: Vec<(usize, u8)>,
     },
     Poke(u64, Vec<u8>),
     Frame(Vec<u8>),
@@ -36,15 +37,6 @@ enum Action {
     Restart,
 }
 
-fn address() -> impl Strategy<Value = u64> {
-    prop_oneof![
-        4 => (0..MEMORY_SIZE / 64).prop_map(|at| MEMORY + at * 64),
-        1 => any::<u64>(),
-        1 => Just(u64::MAX),
-        1 => Just(0),
-    ]
-}
-
 fn action() -> impl Strategy<Value = Action> {
     let bytes = || vec(any::<u8>(), 0..24);
     let small = prop_oneof![0u32..8, any::<u32>()];
@@ -55,10 +47,8 @@ fn action() -> impl Strategy<Value = Action> {
         1 => (0u8..6, 0u64..0x900, bytes()).prop_map(|(bar, at, data)| Action::Bar(bar, at, data)),
         3 => (prop_oneof![0x18_0000u64..0x18_0020, 0x1C_0000u64..0x1C_0044], small)
             .prop_map(|(at, value)| Action::Doorbell(at, value)),
-        8 => (command_opcode(), any::<[u8; 8]>(), vec(address(), 8), bytes()).prop_map(|(opcode, keep, fields, bytes)| {
-            let fields = std::array::from_fn(|i| if keep[i] < 100 { fields[i] } else { u64::from(keep[i] & 7) });
-            Action::Command { opcode, fields, bytes }
-        }),
+        8 => (command_opcode(), vec((0usize..64, any::<u8>()), 0..3))
+            .prop_map(|(opcode, flips)| Action::Command { opcode, flips }),
         1 => (0u64..MEMORY_SIZE - 24, bytes()).prop_map(|(at, data)| Action::Poke(MEMORY + at, data)),
         2 => vec(any::<u8>(), 0..400).prop_map(Action::Frame),
         6 => (0u8..5, 0u32..4, vec((0usize..342, any::<u8>()), 0..3), 0usize..=342)
@@ -66,7 +56,7 @@ fn action() -> impl Strategy<Value = Action> {
         1 => (0u64..48, any::<bool>()).prop_map(|(page, mapped)| Action::Map(MEMORY + page * 0x1000, mapped)),
         1 => any::<bool>().prop_map(Action::Link),
         1 => (0u8..12, any::<u16>()).prop_map(|(kind, value)| Action::Fault(kind, value)),
-        1 => Just(Action::Restart),
+        2 => Just(Action::Restart),
     ]
 }
 
@@ -93,11 +83,7 @@ impl Action {
                 rig.nic.doorbells().store(*at & !3, *value);
                 rig.kick();
             }
-            Self::Command {
-                opcode,
-                fields,
-                bytes,
-            } => post(rig, *opcode, fields, bytes),
+            Self::Command { opcode, flips } => post(rig, Opcode(*opcode), flips),
             Self::Poke(addr, data) => rig.host.poke(*addr, data),
             Self::Frame(frame) => rig.nic.receive(frame),
             Self::Message {
@@ -114,14 +100,25 @@ impl Action {
     }
 }
 
-/// Posts a command whose words are `fields`, with `bytes` over the end of them.
-fn post(rig: &mut Rig, opcode: u16, fields: &[u64; 8], bytes: &[u8]) {
-    let mut command: Vec<u8> = fields.iter().flat_map(|field| field.to_le_bytes()).collect();
-    command[..2].copy_from_slice(&opcode.to_le_bytes());
-    command[64 - bytes.len()..].copy_from_slice(bytes);
-    let slot = u64::from(rig.posted() % 16);
-    rig.host.poke(COMMANDS + slot * 64, &command);
-    rig.skew_posted(1);
+/// Posts a command without looking for its completion.
+fn post(rig: &mut Rig, opcode: Opcode, flips: &[(usize, u8)]) {
+    let mut command = match opcode {
+        Opcode::CREATE_EQ => rig.new_command(opcode, &Rig::eq_attributes(0)),
+        Opcode::CM_ENABLE => rig.new_command(opcode, &Rig::cm_attributes(CM_LOG2)),
+        Opcode::SET_GID => rig.new_command(opcode, &Rig::gid_entry(0, OUR_IP, 0)),
+        Opcode::CM_SEND => rig.mad_command(&to_peer(), &CmMad::new(1, Rej::default()).to_bytes()),
+        _ => rig.new_command(opcode, &[0u8; 0]),
+    };
+    if matches!(
+        opcode,
+        Opcode::QUERY_DEVICE | Opcode::QUERY_STATS | Opcode::QUERY_EQ
+    ) {
+        (command.mailbox, command.mailbox_len) = (MAILBOX.into(), 256.into());
+    }
+    for (at, bits) in flips {
+        command.as_mut_bytes()[*at] ^= bits;
+    }
+    rig.put(&command);
     rig.ring();
 }
 

@@ -238,24 +238,33 @@ impl Rig {
             .get()
     }
 
-    pub fn set_gid(&mut self, index: u16, ip: IpAddr, vlan: u16) {
-        let entry = GidEntry {
+    pub fn gid_entry(index: u16, ip: IpAddr, vlan: u16) -> GidEntry {
+        GidEntry {
             index: index.into(),
             flags: GID_VALID.into(),
             vlan: vlan.into(),
             reserved: 0.into(),
             gid: Gid::from(ip).0,
-        };
-        assert_eq!(self.status(Opcode::SET_GID, &entry), Status::OK);
+        }
     }
 
-    pub fn cm_enable(&mut self, log2: u8) -> Status {
-        let enable = CmEnable {
+    pub fn set_gid(&mut self, index: u16, ip: IpAddr, vlan: u16) {
+        assert_eq!(
+            self.status(Opcode::SET_GID, &Self::gid_entry(index, ip, vlan)),
+            Status::OK
+        );
+    }
+
+    pub fn cm_attributes(log2: u8) -> CmEnable {
+        CmEnable {
             ring: contiguous(CM_RING, log2),
             eqn: 0.into(),
             reserved: 0.into(),
-        };
-        self.status(Opcode::CM_ENABLE, &enable)
+        }
+    }
+
+    pub fn cm_enable(&mut self, log2: u8) -> Status {
+        self.status(Opcode::CM_ENABLE, &Self::cm_attributes(log2))
     }
 
     /// The next event of queue 0, not consumed.
