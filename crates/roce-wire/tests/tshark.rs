@@ -8,15 +8,18 @@ mod common {
 use common::{fields, ours, pcap};
 
 use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
 
 use roce_wire::bth::Opcode;
-use roce_wire::cm::{CmMad, CmMessage, CommId, MessageRejected, RejectReason};
+use roce_wire::cm::{CmMad, CmMessage, CommId, MessageMraed, MessageRejected, RejectReason};
 use roce_wire::frame::{Frame, FrameError};
 use roce_wire::ip_cm::IpCmHeader;
 
 static LINUX: &[u8] = include_bytes!("fixtures/linux.pcap");
+static LINUX_PEER: &[u8] = include_bytes!("fixtures/linux-peer.pcap");
 static OURS: &[u8] = include_bytes!("fixtures/ours.pcap");
 static LINUX_DECODED: &str = include_str!("fixtures/linux.tsv");
+static LINUX_PEER_DECODED: &str = include_str!("fixtures/linux-peer.tsv");
 static OURS_DECODED: &str = include_str!("fixtures/ours.tsv");
 
 /// tshark's reading, one map per frame, without fields that a frame does not have.
@@ -69,8 +72,9 @@ fn assert_same_reading(capture: &[u8], tsv: &'static str) -> usize {
     roce.len()
 }
 
-fn linux_messages() -> Vec<CmMessage> {
-    let frames = pcap::frames(LINUX);
+/// The CM messages of a capture.
+fn messages(capture: &[u8]) -> Vec<CmMessage> {
+    let frames = pcap::frames(capture);
     let mads = frames
         .iter()
         .filter_map(|frame| Frame::parse(frame).ok()?.gsi_mad().ok());
@@ -78,9 +82,15 @@ fn linux_messages() -> Vec<CmMessage> {
         .collect()
 }
 
+/// All frames that Linux sent.
+fn linux_frames() -> Vec<&'static [u8]> {
+    [pcap::frames(LINUX), pcap::frames(LINUX_PEER)].concat()
+}
+
 #[test]
 fn linux_frames_read_as_tshark_reads_them() {
     assert_eq!(assert_same_reading(LINUX, LINUX_DECODED), 27);
+    assert_eq!(assert_same_reading(LINUX_PEER, LINUX_PEER_DECODED), 18);
 }
 
 #[test]
@@ -121,7 +131,7 @@ fn what_is_not_roce_for_tshark_is_not_roce_for_us() {
 
 #[test]
 fn linux_frames_are_written_again_byte_for_byte() {
-    for frame in pcap::frames(LINUX) {
+    for frame in linux_frames() {
         let parsed = match Frame::parse(frame) {
             Err(FrameError::NotRoce(_)) => continue,
             parsed => parsed.expect("a good frame"),
@@ -146,7 +156,7 @@ fn our_fixture_is_what_the_code_builds() {
 
 #[test]
 fn an_icrc_that_linux_sent_does_not_verify_after_a_change() {
-    for frame in pcap::frames(LINUX)
+    for frame in linux_frames()
         .into_iter()
         .filter(|frame| Frame::parse(frame).is_ok())
     {
@@ -158,7 +168,7 @@ fn an_icrc_that_linux_sent_does_not_verify_after_a_change() {
 
 #[test]
 fn linux_rejects_as_expected() {
-    let mut rejects = linux_messages().into_iter().filter_map(|message| match message {
+    let mut rejects = messages(LINUX).into_iter().filter_map(|message| match message {
         CmMessage::Rej(rej) => Some(rej),
         _ => None,
     });
@@ -179,7 +189,7 @@ fn linux_rejects_as_expected() {
 
 #[test]
 fn a_request_by_linux_carries_the_consumers_private_data() {
-    let messages = linux_messages();
+    let messages = messages(LINUX);
     let data = messages.iter().filter_map(|message| match message {
         CmMessage::Req(req) => Some(IpCmHeader::parse(&req.private_data).expect("an IP CM header").1),
         _ => None,
@@ -200,7 +210,7 @@ fn the_flow_label_is_the_one_that_linux_derives_its_udp_port_from() {
         .iter()
         .filter_map(|frame| Frame::parse(frame).ok())
         .collect();
-    let Some(CmMessage::Req(req)) = linux_messages().into_iter().next() else {
+    let Some(CmMessage::Req(req)) = messages(LINUX).into_iter().next() else {
         panic!("the capture begins with a REQ")
     };
     let label = req.primary_path.flow_label.get();
@@ -211,4 +221,61 @@ fn the_flow_label_is_the_one_that_linux_derives_its_udp_port_from() {
         .expect("a SEND on the connection");
     assert_ne!(label, 0);
     assert_eq!(u32::from(sent.address.udp_source_port), port);
+}
+
+/// Per address family: a request, a request that is given up, and the answers to requests of ours.
+#[test]
+fn linux_talks_ipv6_as_it_talks_ipv4() {
+    let messages = messages(LINUX_PEER);
+    let names: Vec<_> = messages.iter().map(CmMessage::name).collect();
+    let one_family = ["REQ", "REQ", "REJ", "REJ", "REP", "DREP", "REJ", "MRA", "REJ"];
+    assert_eq!(names, [one_family, one_family].concat());
+    let sources = messages.iter().filter_map(|message| match message {
+        CmMessage::Req(req) => Some(
+            IpCmHeader::parse(&req.private_data)
+                .expect("an IP CM header")
+                .0
+                .addresses
+                .source(),
+        ),
+        _ => None,
+    });
+    let [v4, v6]: [IpAddr; 2] = [
+        Ipv4Addr::new(10, 77, 0, 2).into(),
+        "fd77::2".parse().expect("an address"),
+    ];
+    assert_eq!(sources.collect::<Vec<_>>(), [v4, v4, v6, v6]);
+}
+
+/// tshark has no fields for an MRA, so what Linux is known to send is the judge: `CMA_CM_MRA_SETTING`, 24.
+#[test]
+fn an_mra_by_linux_has_the_timeout_that_its_source_says() {
+    let messages = messages(LINUX_PEER);
+    let mras = messages.iter().filter_map(|message| match message {
+        CmMessage::Mra(mra) => Some(mra),
+        _ => None,
+    });
+    let timeouts: Vec<_> = mras
+        .map(|mra| (mra.message_mraed, mra.service_timeout.get()))
+        .collect();
+    assert_eq!(timeouts, [(MessageMraed::REQ, 24), (MessageMraed::REQ, 24)]);
+}
+
+#[test]
+fn a_peer_that_gives_up_names_itself() {
+    let given_up = messages(LINUX_PEER)
+        .into_iter()
+        .filter_map(|message| match message {
+            CmMessage::Rej(rej) if rej.reason == RejectReason::TIMEOUT => Some(rej),
+            _ => None,
+        });
+    for rej in given_up.clone() {
+        assert_eq!(
+            (rej.message_rejected, rej.remote_comm_id),
+            (MessageRejected::NO_MESSAGE, CommId(0))
+        );
+        // The GUID of the guest's soft-RoCE device.
+        assert_eq!(rej.ari(), [0x50, 0x54, 0, 0xff, 0xfe, 0x77, 0, 2]);
+    }
+    assert_eq!(given_up.count(), 2);
 }
