@@ -68,7 +68,7 @@ pub const CAP_ETH: u32 = 1 << 2;
 pub struct Statistics {
     /// `RoCEv2` frames received.
     pub rdma_in_frames: U64,
-    /// Bytes of them, from the Ethernet header to the ICRC.
+    /// Bytes of them, from the Ethernet header to the last byte before the frame check sequence.
     pub rdma_in_octets: U64,
     /// `RoCEv2` frames sent.
     pub rdma_out_frames: U64,

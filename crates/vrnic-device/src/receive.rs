@@ -33,16 +33,17 @@ impl Device {
         if frame.len() >= EthernetHeader::LEN && frame[..6] != self.config.mac {
             return;
         }
-        let (vlan_id, frame) = vlan::untag(frame);
-        if let Err(reason) = self.receive_for_us(vlan_id, &frame) {
+        let (vlan_id, untagged) = vlan::untag(frame);
+        if let Err(reason) = self.receive_for_us(vlan_id, &untagged, frame.len() as u64) {
             count(reason.counter(&mut self.statistics), 1);
         }
     }
 
-    fn receive_for_us(&mut self, vlan_id: u16, bytes: &[u8]) -> Result<(), Drop> {
+    /// Takes a frame without its VLAN tag; `octets` counts the tag.
+    fn receive_for_us(&mut self, vlan_id: u16, bytes: &[u8], octets: u64) -> Result<(), Drop> {
         let frame = Frame::parse(bytes)?;
         count(&mut self.statistics.rdma_in_frames, 1);
-        count(&mut self.statistics.rdma_in_octets, bytes.len() as u64);
+        count(&mut self.statistics.rdma_in_octets, octets);
         let address = WireGid::from(frame.address.ip.destination()).0;
         let gid_index = self.gids.find(address, vlan_id).ok_or(Drop::NoReceiver)?;
         let mad = frame.gsi_mad()?;
