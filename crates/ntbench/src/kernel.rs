@@ -57,7 +57,10 @@ fn install_panic_hook() {
     std::panic::set_hook(Box::new(move |info| {
         previous(info);
         if thread::with(|thread| thread.depth.get()) > 0 {
-            eprintln!("the bench itself failed, called by the driver:\n{}", symbols::render(&StackTrace::capture()));
+            eprintln!(
+                "the bench itself failed, called by the driver:\n{}",
+                symbols::render(&StackTrace::capture())
+            );
             std::process::abort();
         }
     }));

@@ -105,6 +105,9 @@ pub fn map_twice(executable: usize, size: usize) -> usize {
 }
 
 /// Gives a mapping back.
+///
+/// # Panics
+/// When it is none.
 pub fn release(address: usize, size: usize) {
     if size == 0 {
         return;
@@ -139,6 +142,9 @@ pub fn protect(address: usize, size: usize, protection: Protection) {
 }
 
 /// Takes away access and gives the memory behind the pages back; the address range stays reserved.
+///
+/// # Panics
+/// When the system refuses.
 pub fn decommit(address: usize, size: usize) {
     protect(address, size, Protection::None);
     // SAFETY: the range is owned by the caller and inaccessible now.

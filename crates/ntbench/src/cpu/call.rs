@@ -14,6 +14,7 @@ use crate::verifier::{self, limits, watchdog};
 ///
 /// # Panics
 /// With more than [`MAX_ARGUMENTS`] arguments.
+#[expect(clippy::must_use_candidate, reason = "many driver functions return nothing")]
 pub fn call(target: usize, arguments: &[u64]) -> u64 {
     // Only the outermost call is timed: nested ones are part of it.
     let outermost = thread::with(|thread| thread.depth.get()) == 0;
@@ -25,6 +26,7 @@ pub fn call(target: usize, arguments: &[u64]) -> u64 {
 ///
 /// # Panics
 /// With more than [`MAX_ARGUMENTS`] arguments.
+#[expect(clippy::must_use_candidate, reason = "many driver functions return nothing")]
 pub fn call_without_limit(target: usize, arguments: &[u64]) -> u64 {
     cfg::check(target);
     let mut all = [0; MAX_ARGUMENTS];
@@ -35,7 +37,11 @@ pub fn call_without_limit(target: usize, arguments: &[u64]) -> u64 {
             thread.stalled.set(0);
         }
         thread.depth.set(thread.depth.get() + 1);
-        (thread.irql.get(), thread.locks_held.get(), thread.floor.replace(thread.irql.get()))
+        (
+            thread.irql.get(),
+            thread.locks_held.get(),
+            thread.floor.replace(thread.irql.get()),
+        )
     });
     // SAFETY: the stack is this thread's; the target was checked; what the driver does with its arguments is what the bench
     // is for.

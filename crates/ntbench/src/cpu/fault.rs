@@ -19,8 +19,14 @@ const SIGNAL_STACK_SIZE: usize = 1024 * 1024;
 
 static INSTALL: Once = Once::new();
 
-const SIGNALS: [i32; 6] =
-    [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGTRAP, watchdog::REPORT_SIGNAL];
+const SIGNALS: [i32; 6] = [
+    libc::SIGSEGV,
+    libc::SIGBUS,
+    libc::SIGILL,
+    libc::SIGFPE,
+    libc::SIGTRAP,
+    watchdog::REPORT_SIGNAL,
+];
 
 thread_local! {
     static SIGNAL_STACK: OnceCell<SignalStack> = const { OnceCell::new() };
@@ -48,7 +54,11 @@ impl Drop for SignalStack {
 }
 
 fn set_signal_stack(base: usize, flags: i32) {
-    let stack = libc::stack_t { ss_sp: base as *mut libc::c_void, ss_flags: flags, ss_size: SIGNAL_STACK_SIZE };
+    let stack = libc::stack_t {
+        ss_sp: base as *mut libc::c_void,
+        ss_flags: flags,
+        ss_size: SIGNAL_STACK_SIZE,
+    };
     // SAFETY: the memory is mapped while it is the signal stack.
     let result = unsafe { libc::sigaltstack(&raw const stack, ptr::null_mut()) };
     assert!(result == 0, "sigaltstack: {}", io::Error::last_os_error());
@@ -141,7 +151,10 @@ fn slot(index: i32) -> usize {
 
 /// Index in the machine context of a general-purpose register; `None` for others, and for `ah` and its like.
 pub(super) fn index_of(register: Register) -> Option<i32> {
-    if matches!(register, Register::AH | Register::BH | Register::CH | Register::DH) {
+    if matches!(
+        register,
+        Register::AH | Register::BH | Register::CH | Register::DH
+    ) {
         return None;
     }
     Some(match register.full_register() {
@@ -168,10 +181,11 @@ pub(super) fn index_of(register: Register) -> Option<i32> {
 extern "C" fn handler(signal: i32, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
     // SAFETY: the system passes a valid context to an SA_SIGINFO handler.
     let context = unsafe { &mut *context.cast::<libc::ucontext_t>() };
-    // SAFETY: the system passes a valid siginfo; for other signals than memory faults the value is not used.
-    let address = unsafe { (*info).si_addr() } as usize;
-    // SAFETY: as above.
-    let code = unsafe { (*info).si_code };
+    // SAFETY: the system passes a valid siginfo.
+    let info = unsafe { &*info };
+    // SAFETY: for other signals than memory faults the value is not used.
+    let address = unsafe { info.si_addr() } as usize;
+    let code = info.si_code;
     let mut fault = FaultContext {
         machine: &mut context.uc_mcontext,
         signal,
@@ -233,9 +247,12 @@ fn driver_position(fault: &FaultContext<'_>) -> Registers {
     let registers = fault.registers();
     let header = thread::with(|thread| thread.stack.get());
     match usize::try_from(registers.sp) {
-        Ok(sp) if !is_image(registers.ip) && stack::is_stack(header, sp) => {
-            Registers { ip: memory::read(sp), sp: registers.sp + 8, bp: registers.bp, exact: false }
-        }
+        Ok(sp) if !is_image(registers.ip) && stack::is_stack(header, sp) => Registers {
+            ip: memory::read(sp),
+            sp: registers.sp + 8,
+            bp: registers.bp,
+            exact: false,
+        },
         _ => registers,
     }
 }
@@ -257,6 +274,7 @@ fn within_driver(fault: &mut FaultContext<'_>, body: fn(&mut FaultContext<'_>) -
         outer: thread::with(|thread| thread.import.get()),
         export: &REGISTER_ACCESS,
         caller: driver_position(fault),
+        arguments: 0,
     };
     thread::with(|thread| thread.import.set(&raw const call));
     let outer_rsp = stack::set_kernel_rsp(header, fault.register(libc::REG_RSP));

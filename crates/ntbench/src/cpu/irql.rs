@@ -27,6 +27,7 @@ pub fn current() -> Irql {
 ///
 /// # Panics
 /// When `new` is lower: exports check that before.
+#[expect(clippy::must_use_candidate, reason = "the old IRQL is often known")]
 pub fn raise(new: Irql) -> Irql {
     let old = current();
     assert!(new >= old, "raise from {old} to {new}");

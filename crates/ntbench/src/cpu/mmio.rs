@@ -4,8 +4,8 @@ use super::fault::FaultContext;
 use crate::memory;
 use crate::verifier::{BugCheck, Rule, Violation};
 use iced_x86::{
-    Code, Decoder, DecoderOptions, Formatter, Instruction, IntelFormatter, MemorySize, Mnemonic, OpAccess, OpKind,
-    InstructionInfoFactory, Register,
+    Code, Decoder, DecoderOptions, Formatter, Instruction, InstructionInfoFactory, IntelFormatter,
+    MemorySize, Mnemonic, OpAccess, OpKind, Register, UsedMemory,
 };
 use parking_lot::RwLock;
 use std::ops::Range;
@@ -50,7 +50,10 @@ impl Drop for Trap {
 #[must_use]
 pub fn trap(address: usize, size: usize, registers: Arc<dyn Registers>) -> Trap {
     let range = address..address + size;
-    REGIONS.write().push(Region { range: range.clone(), registers });
+    REGIONS.write().push(Region {
+        range: range.clone(),
+        registers,
+    });
     Trap { range }
 }
 
@@ -71,7 +74,9 @@ pub fn is_trapped(address: usize) -> bool {
 pub fn decode(ip: u64) -> Instruction {
     let start = usize::try_from(ip).unwrap_or(0);
     // The page behind the instruction may be inaccessible.
-    let length = (0..15).take_while(|offset| memory::is_mapped(start + offset)).count();
+    let length = (0..15)
+        .take_while(|offset| memory::is_mapped(start + offset))
+        .count();
     let bytes = memory::read_bytes(start, length);
     Decoder::with_ip(64, &bytes, ip, DecoderOptions::NONE).decode()
 }
@@ -86,7 +91,9 @@ pub fn text(instruction: &Instruction) -> String {
 
 /// Forwards the access that faulted; false if its address is not trapped.
 pub(super) fn handle(fault: &mut FaultContext<'_>) -> bool {
-    let Some((start, registers)) = find(fault.address) else { return false };
+    let Some((start, registers)) = find(fault.address) else {
+        return false;
+    };
     let ip = fault.register(libc::REG_RIP);
     let instruction = decode(ip);
     let offset = (fault.address - start) as u64;
@@ -118,12 +125,24 @@ fn operand_size(instruction: &Instruction) -> Option<usize> {
     }
 }
 
-fn forward(fault: &mut FaultContext<'_>, instruction: &Instruction, offset: u64, registers: &dyn Registers) -> bool {
-    let Some(size) = operand_size(instruction) else { return false };
+fn forward(
+    fault: &mut FaultContext<'_>,
+    instruction: &Instruction,
+    offset: u64,
+    registers: &dyn Registers,
+) -> bool {
+    let Some(size) = operand_size(instruction) else {
+        return false;
+    };
     if instruction.has_lock_prefix() || !offset.is_multiple_of(size as u64) {
         return false;
     }
-    let accesses: Vec<OpAccess> = InstructionInfoFactory::new().info(instruction).used_memory().iter().map(|used| used.access()).collect();
+    let accesses: Vec<OpAccess> = InstructionInfoFactory::new()
+        .info(instruction)
+        .used_memory()
+        .iter()
+        .map(UsedMemory::access)
+        .collect();
     match (instruction.mnemonic(), accesses.as_slice()) {
         (Mnemonic::Mov, [OpAccess::Write]) => store(fault, instruction, offset, size, registers),
         (_, [OpAccess::Read]) => load(fault, instruction, offset, size, registers),
@@ -131,15 +150,24 @@ fn forward(fault: &mut FaultContext<'_>, instruction: &Instruction, offset: u64,
     }
 }
 
-fn store(fault: &FaultContext<'_>, instruction: &Instruction, offset: u64, size: usize, registers: &dyn Registers) -> bool {
-    let Some(value) = source(fault, instruction) else { return false };
+fn store(
+    fault: &FaultContext<'_>,
+    instruction: &Instruction,
+    offset: u64,
+    size: usize,
+    registers: &dyn Registers,
+) -> bool {
+    let Some(value) = source(fault, instruction) else {
+        return false;
+    };
     registers.write(offset, &value.to_le_bytes()[..size]);
     true
 }
 
 /// The operand that is not memory.
 fn source(fault: &FaultContext<'_>, instruction: &Instruction) -> Option<u64> {
-    let operand = (0..instruction.op_count()).find(|&operand| instruction.op_kind(operand) != OpKind::Memory)?;
+    let operand =
+        (0..instruction.op_count()).find(|&operand| instruction.op_kind(operand) != OpKind::Memory)?;
     match instruction.op_kind(operand) {
         OpKind::Register => fault.general_register(instruction.op_register(operand)),
         _ => instruction.try_immediate(operand).ok(),
@@ -147,14 +175,22 @@ fn source(fault: &FaultContext<'_>, instruction: &Instruction) -> Option<u64> {
 }
 
 fn load(
-    fault: &mut FaultContext<'_>, instruction: &Instruction, offset: u64, size: usize, registers: &dyn Registers,
+    fault: &mut FaultContext<'_>,
+    instruction: &Instruction,
+    offset: u64,
+    size: usize,
+    registers: &dyn Registers,
 ) -> bool {
     let target = instruction.op0_register();
     let other = match instruction.mnemonic() {
         Mnemonic::Mov | Mnemonic::Movzx | Mnemonic::Movsx | Mnemonic::Movsxd => Some(0),
-        Mnemonic::Cmp | Mnemonic::Test | Mnemonic::And | Mnemonic::Or | Mnemonic::Xor | Mnemonic::Add | Mnemonic::Sub => {
-            source(fault, instruction)
-        }
+        Mnemonic::Cmp
+        | Mnemonic::Test
+        | Mnemonic::And
+        | Mnemonic::Or
+        | Mnemonic::Xor
+        | Mnemonic::Add
+        | Mnemonic::Sub => source(fault, instruction),
         _ => None,
     };
     let Some(other) = other else { return false };
@@ -173,7 +209,11 @@ fn load(
         }
         mnemonic => {
             let memory_first = instruction.op0_kind() == OpKind::Memory;
-            let (a, b) = if memory_first { (value, other) } else { (other, value) };
+            let (a, b) = if memory_first {
+                (value, other)
+            } else {
+                (other, value)
+            };
             let outcome = arithmetic(mnemonic, a, b, bits);
             fault.set_arithmetic_flags(outcome.flags);
             if !matches!(mnemonic, Mnemonic::Cmp | Mnemonic::Test) {
@@ -226,14 +266,24 @@ fn arithmetic(mnemonic: Mnemonic, a: u64, b: u64, bits: usize) -> Outcome {
         (sign(value), flag::SIGN),
         (overflow, flag::OVERFLOW),
     ];
-    Outcome { value, flags: flags.into_iter().filter(|(set, _)| *set).map(|(_, bit)| bit).sum() }
+    Outcome {
+        value,
+        flags: flags
+            .into_iter()
+            .filter(|(set, _)| *set)
+            .map(|(_, bit)| bit)
+            .sum(),
+    }
 }
 
 /// Whether the instruction is one that only the kernel itself may execute.
 #[must_use]
 pub fn is_privileged(instruction: &Instruction) -> bool {
     instruction.is_privileged()
-        || matches!(instruction.code(), Code::In_AL_DX | Code::In_EAX_DX | Code::Out_DX_AL | Code::Out_DX_EAX)
+        || matches!(
+            instruction.code(),
+            Code::In_AL_DX | Code::In_EAX_DX | Code::Out_DX_AL | Code::Out_DX_EAX
+        )
 }
 
 #[cfg(test)]
@@ -244,13 +294,37 @@ mod tests {
     fn arithmetic_matches_the_processor() {
         let flags = |mnemonic, a, b, bits| arithmetic(mnemonic, a, b, bits).flags;
         assert_eq!(flags(Mnemonic::Cmp, 5, 5, 32), flag::ZERO | flag::PARITY);
-        assert_eq!(flags(Mnemonic::Cmp, 1, 2, 8), flag::CARRY | flag::SIGN | flag::PARITY);
+        assert_eq!(
+            flags(Mnemonic::Cmp, 1, 2, 8),
+            flag::CARRY | flag::SIGN | flag::PARITY
+        );
         assert_eq!(flags(Mnemonic::Cmp, 0x80, 1, 8), flag::OVERFLOW);
         assert_eq!(flags(Mnemonic::Test, 0xF0, 0x0F, 64), flag::ZERO | flag::PARITY);
-        assert_eq!(arithmetic(Mnemonic::Add, 0xFFFF_FFFF, 1, 32), Outcome { value: 0, flags: flag::CARRY | flag::ZERO | flag::PARITY });
-        assert_eq!(arithmetic(Mnemonic::Add, 0x7FFF, 1, 16).flags, flag::OVERFLOW | flag::SIGN | flag::PARITY);
-        assert_eq!(arithmetic(Mnemonic::Xor, 6, 3, 32), Outcome { value: 5, flags: flag::PARITY });
-        assert_eq!(arithmetic(Mnemonic::Sub, 7, 4, 64), Outcome { value: 3, flags: flag::PARITY });
+        assert_eq!(
+            arithmetic(Mnemonic::Add, 0xFFFF_FFFF, 1, 32),
+            Outcome {
+                value: 0,
+                flags: flag::CARRY | flag::ZERO | flag::PARITY
+            }
+        );
+        assert_eq!(
+            arithmetic(Mnemonic::Add, 0x7FFF, 1, 16).flags,
+            flag::OVERFLOW | flag::SIGN | flag::PARITY
+        );
+        assert_eq!(
+            arithmetic(Mnemonic::Xor, 6, 3, 32),
+            Outcome {
+                value: 5,
+                flags: flag::PARITY
+            }
+        );
+        assert_eq!(
+            arithmetic(Mnemonic::Sub, 7, 4, 64),
+            Outcome {
+                value: 3,
+                flags: flag::PARITY
+            }
+        );
     }
     /// Remembers writes; reads give the offset in every byte, with the top bit set.
     #[derive(Default)]
@@ -270,7 +344,10 @@ mod tests {
         super::super::fault::prepare_thread();
         let log = Arc::new(Log::default());
         let registers: Arc<dyn Registers> = Arc::<Log>::clone(&log);
-        (trap(memory::reserve(memory::PAGE_SIZE), memory::PAGE_SIZE, registers), log)
+        (
+            trap(memory::reserve(memory::PAGE_SIZE), memory::PAGE_SIZE, registers),
+            log,
+        )
     }
 
     /// Runs one instruction with the register page in rsi and a value in rcx; returns rax (first all ones) and whether ZF is set.
@@ -294,13 +371,27 @@ mod tests {
     fn loads_are_forwarded_in_every_form() {
         let (trap, _) = trapped();
         assert_eq!(run!(trap, 0_u64, "mov rax, [rsi + 8]").0, 0x8888_8888_8888_8888);
-        assert_eq!(run!(trap, 0_u64, "mov eax, [rsi + 4]").0, 0x8484_8484, "a 32-bit load clears the upper half");
+        assert_eq!(
+            run!(trap, 0_u64, "mov eax, [rsi + 4]").0,
+            0x8484_8484,
+            "a 32-bit load clears the upper half"
+        );
         assert_eq!(run!(trap, 0_u64, "mov ax, [rsi + 2]").0, 0xFFFF_FFFF_FFFF_8282);
         assert_eq!(run!(trap, 0_u64, "mov al, [rsi + 1]").0, 0xFFFF_FFFF_FFFF_FF81);
         assert_eq!(run!(trap, 0_u64, "movzx eax, byte ptr [rsi + 1]").0, 0x81);
-        assert_eq!(run!(trap, 0_u64, "movsx rax, word ptr [rsi + 2]").0, 0xFFFF_FFFF_FFFF_8282);
-        assert_eq!(run!(trap, 0_u64, "movsxd rax, dword ptr [rsi + 4]").0, 0xFFFF_FFFF_8484_8484);
-        assert_eq!(run!(trap, 0x10_u64, "mov eax, [rsi + rcx]").0, 0x9090_9090, "indexed addressing");
+        assert_eq!(
+            run!(trap, 0_u64, "movsx rax, word ptr [rsi + 2]").0,
+            0xFFFF_FFFF_FFFF_8282
+        );
+        assert_eq!(
+            run!(trap, 0_u64, "movsxd rax, dword ptr [rsi + 4]").0,
+            0xFFFF_FFFF_8484_8484
+        );
+        assert_eq!(
+            run!(trap, 0x10_u64, "mov eax, [rsi + rcx]").0,
+            0x9090_9090,
+            "indexed addressing"
+        );
         assert_eq!(run!(trap, 0_u64, "and eax, [rsi + 4]"), (0x8484_8484, false));
     }
 

@@ -34,7 +34,12 @@ fn emulate(fault: &mut FaultContext<'_>, instruction: &Instruction) -> bool {
             true
         }
         Code::Mov_cr_r64 if instruction.op0_register() == Register::CR8 => {
-            let Some(Ok(new)) = fault.general_register(instruction.op1_register()).map(u8::try_from) else { return false };
+            let Some(Ok(new)) = fault
+                .general_register(instruction.op1_register())
+                .map(u8::try_from)
+            else {
+                return false;
+            };
             if new > irql::current() {
                 irql::raise(new);
             } else {

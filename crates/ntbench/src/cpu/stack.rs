@@ -15,6 +15,9 @@ use std::mem::offset_of;
 pub const KERNEL_STACK_SIZE: usize = 24 * 1024;
 /// Size and alignment of a stack's region.
 pub const REGION_SIZE: usize = 64 * 1024;
+/// Leads from an address in a region to its start.
+pub const REGION_MASK: i32 = -0x1_0000;
+const _: () = assert!(REGION_MASK.unsigned_abs() as usize == REGION_SIZE);
 /// Arguments that do not fit the four registers.
 const STACK_ARGUMENTS: usize = MAX_ARGUMENTS - 4;
 /// Kept free above the first frame, because import thunks read as many stack arguments as there may be.
@@ -94,6 +97,7 @@ pub fn is_stack(header: usize, address: usize) -> bool {
 }
 
 /// Sets where the next nested call starts; returns the previous place.
+#[expect(clippy::must_use_candidate, reason = "who restores it does not need the old value")]
 pub fn set_kernel_rsp(header: usize, rsp: u64) -> u64 {
     let field = header + offset_of!(StackHeader, kernel_rsp);
     let previous = memory::read(field);
@@ -107,6 +111,7 @@ pub fn set_kernel_rsp(header: usize, rsp: u64) -> u64 {
 ///
 /// # Safety
 /// `header` must be the current thread's stack; `target` must be a Win64 function that takes at most the given arguments.
+#[must_use]
 #[unsafe(naked)]
 pub unsafe extern "sysv64" fn enter(
     header: usize,
@@ -147,7 +152,7 @@ pub unsafe extern "sysv64" fn enter(
         kernel_rsp = const offset_of!(StackHeader, kernel_rsp),
         frame = const 32 + STACK_ARGUMENTS * 8,
         stack_arguments = const STACK_ARGUMENTS,
-        region_mask = const -(REGION_SIZE as i64),
+        region_mask = const REGION_MASK,
         leave = sym leave,
     )
 }

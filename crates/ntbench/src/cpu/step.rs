@@ -28,7 +28,7 @@ pub fn count_instructions<R>(body: impl FnOnce() -> R) -> (R, u64) {
     unsafe { asm!("pushfq", "or qword ptr [rsp], {flag}", "popfq", flag = const TRAP_FLAG) };
     let result = body();
     // SAFETY: clears what was set above.
-    unsafe { asm!("pushfq", "and qword ptr [rsp], {flag}", "popfq", flag = const !(TRAP_FLAG as i64)) };
+    unsafe { asm!("pushfq", "and qword ptr [rsp], {flag}", "popfq", flag = const !TRAP_FLAG.cast_signed()) };
     COUNTING.set(false);
     (result, COUNT.get())
 }

@@ -2,7 +2,7 @@
 
 use super::irql::{Irql, PASSIVE_LEVEL};
 use super::stack::KernelStack;
-use crate::exports::Export;
+use crate::exports::{Export, MAX_ARGUMENTS};
 use std::cell::{Cell, RefCell};
 use std::ptr;
 
@@ -28,6 +28,23 @@ pub struct ImportCall {
     pub export: &'static Export,
     /// The driver's registers after the call will have returned.
     pub caller: Registers,
+    /// Address of the arguments, [`MAX_ARGUMENTS`] words; 0 where there are none.
+    pub arguments: usize,
+}
+
+impl ImportCall {
+    /// An argument of the call by its number: for variable arguments.
+    ///
+    /// # Panics
+    /// When the thunk carries no argument with this number.
+    #[must_use]
+    pub fn argument(&self, index: usize) -> u64 {
+        assert!(
+            self.arguments != 0 && index < MAX_ARGUMENTS,
+            "argument {index} is not there"
+        );
+        crate::memory::read(self.arguments + index * 8)
+    }
 }
 
 /// State of a thread. All cells, so that a signal handler on the same thread can read it at any time.
@@ -75,6 +92,7 @@ pub fn with<R>(f: impl FnOnce(&Thread) -> R) -> R {
 }
 
 /// Address of the current thread's kernel stack header; makes a stack on the first call of a thread.
+#[must_use]
 pub fn kernel_stack() -> usize {
     let header = with(|thread| thread.stack.get());
     if header != 0 {

@@ -5,7 +5,7 @@
 #![expect(unsafe_code, reason = "writes and enters machine code")]
 
 use super::irql;
-use super::stack::{REGION_SIZE, StackHeader};
+use super::stack::{REGION_MASK, StackHeader};
 use super::thread::{self, ImportCall, Registers};
 use crate::exports::{Binding, Export, MAX_ARGUMENTS};
 use crate::memory;
@@ -135,7 +135,7 @@ unsafe extern "win64" fn enter_bench() {
         "mov rsp, rbp",
         "pop rbp",
         "ret",
-        region_mask = const -(REGION_SIZE as i64),
+        region_mask = const REGION_MASK,
         kernel_rsp = const offset_of!(StackHeader, kernel_rsp),
         host_rsp = const offset_of!(StackHeader, host_rsp),
         dispatch = sym dispatch,
@@ -153,6 +153,7 @@ extern "sysv64" fn dispatch(export: &'static Export, frame: usize) -> u64 {
             bp: memory::read(frame),
             exact: false,
         },
+        arguments: frame + 16,
     };
     thread::with(|thread| thread.import.set(&raw const call));
     let before = irql::current();

@@ -16,8 +16,11 @@ pub(super) fn report(fault: &FaultContext<'_>, direct: bool) -> ! {
         _ => illegal_instruction(fault),
     };
     let ip = fault.register(libc::REG_RIP);
-    let violation =
-        if direct { violation } else { violation.detail(format!("in the bench at {ip:#x}, on behalf of the driver")) };
+    let violation = if direct {
+        violation
+    } else {
+        violation.detail(format!("in the bench at {ip:#x}, on behalf of the driver"))
+    };
     violation.detail(register_text(fault)).stop()
 }
 
@@ -54,7 +57,8 @@ fn memory_fault(fault: &FaultContext<'_>) -> Violation {
         return violation;
     }
     let write = u64::from(access == "write");
-    if access == "write" && arena::range().contains(&fault.address) && symbols::find(fault.address).is_some() {
+    if access == "write" && arena::range().contains(&fault.address) && symbols::find(fault.address).is_some()
+    {
         return Violation::new(
             Rule::WriteReadOnly,
             BugCheck::new(0xBE, [fault.address as u64, 0, ip, 0]),
@@ -64,19 +68,29 @@ fn memory_fault(fault: &FaultContext<'_>) -> Violation {
     }
     let what = if fault.address == 0 {
         // Also what the processor reports for addresses that are not canonical.
-        format!("{access} through a NULL or non-canonical pointer at {}", place(ip))
+        format!(
+            "{access} through a NULL or non-canonical pointer at {}",
+            place(ip)
+        )
     } else {
         format!("{access} of {:#x} at {}", fault.address, place(ip))
     };
-    Violation::new(Rule::InvalidAccess, BugCheck::new(0x50, [fault.address as u64, write, ip, 0]), what)
-        .advice("the address is not mapped with that protection: look for a NULL, stale or wrong pointer")
+    Violation::new(
+        Rule::InvalidAccess,
+        BugCheck::new(0x50, [fault.address as u64, write, ip, 0]),
+        what,
+    )
+    .advice("the address is not mapped with that protection: look for a NULL, stale or wrong pointer")
 }
 
 fn stack_overflow(fault: &FaultContext<'_>) -> Violation {
     Violation::new(
         Rule::KernelStackOverflow,
         BugCheck::new(0x7F, [8, fault.address as u64, fault.register(libc::REG_RIP), 0]),
-        format!("the kernel stack of {} KiB is used up", stack::KERNEL_STACK_SIZE / 1024),
+        format!(
+            "the kernel stack of {} KiB is used up",
+            stack::KERNEL_STACK_SIZE / 1024
+        ),
     )
     .advice("move large locals to pool memory, bound recursion, and do not call deep paths from callbacks")
 }
@@ -87,14 +101,20 @@ fn execute(address: usize) -> Violation {
             return Violation::new(
                 Rule::CallAfterUnload,
                 BugCheck::new(0xCE, [address as u64, 8, address as u64, 0]),
-                format!("{} is called after its image was unloaded", symbols::describe(address)),
+                format!(
+                    "{} is called after its image was unloaded",
+                    symbols::describe(address)
+                ),
             )
             .advice("deregister and drain every callback before the unload routine returns");
         }
         return Violation::new(
             Rule::ExecuteData,
             BugCheck::new(0xFC, [address as u64, 0, 0, 0]),
-            format!("{} is called; it is data, or INIT code that was discarded after DriverEntry", symbols::describe(address)),
+            format!(
+                "{} is called; it is data, or INIT code that was discarded after DriverEntry",
+                symbols::describe(address)
+            ),
         )
         .advice("put only DriverEntry and what it alone calls into INIT");
     }
@@ -157,5 +177,9 @@ fn register_text(fault: &FaultContext<'_>) -> String {
         ("rip", libc::REG_RIP),
         ("efl", libc::REG_EFL),
     ];
-    names.iter().map(|&(name, index)| format!("{name}={:x}", fault.register(index))).collect::<Vec<_>>().join(" ")
+    names
+        .iter()
+        .map(|&(name, index)| format!("{name}={:x}", fault.register(index)))
+        .collect::<Vec<_>>()
+        .join(" ")
 }

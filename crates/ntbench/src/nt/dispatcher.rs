@@ -306,7 +306,6 @@ extern "win64" fn ke_wait_for_single_object(
     }
 }
 
-#[expect(clippy::too_many_arguments, reason = "the documented signature")]
 extern "win64" fn ke_wait_for_multiple_objects(
     count: u32,
     objects: usize,

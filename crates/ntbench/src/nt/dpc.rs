@@ -4,7 +4,7 @@ use crate::cpu::call::call;
 use crate::cpu::vp::{self, Dpc, Vp};
 use crate::exports;
 use crate::memory;
-use crate::verifier::{limits, BugCheck, Rule, Violation};
+use crate::verifier::{BugCheck, Rule, Violation, limits};
 use parking_lot::Mutex;
 use std::ops::Range;
 use std::sync::Arc;

@@ -5,10 +5,10 @@ use super::{object, registry, spinlock, timer, work};
 use crate::cpu::call::call;
 use crate::cpu::vp;
 use crate::memory;
-use crate::{ndis, netio};
 use crate::pe::file::LoadError;
 use crate::pe::image::LoadedImage;
 use crate::verifier::pool;
+use crate::{ndis, netio};
 use std::path::Path;
 
 /// Offsets in `DRIVER_OBJECT` (ntddk's wdm.h, x64).
@@ -43,6 +43,9 @@ impl Driver {
     ///
     /// # Errors
     /// See [`LoadedImage::load`].
+    ///
+    /// # Panics
+    /// When the image is larger than 4 GiB.
     pub fn load(path: &Path, service: &str) -> Result<Self, LoadError> {
         let image = LoadedImage::load(path)?;
         let key = registry::service_key(service);
@@ -100,11 +103,9 @@ impl Driver {
             self.image.entry(),
             &[self.object() as u64, self.registry_path.address() as u64],
         );
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "an NTSTATUS is the lower half of rax"
-        )]
-        let status = result as u32 as i32;
+        // An NTSTATUS is the lower half of rax.
+        #[expect(clippy::cast_possible_truncation, reason = "the upper half means nothing")]
+        let status = (result as u32).cast_signed();
         self.image.discard_init();
         self.started = status >= 0;
         status

@@ -8,6 +8,7 @@ pub mod dispatcher;
 pub mod dpc;
 pub mod driver;
 pub mod event_log;
+mod format;
 pub mod mdl;
 pub mod object;
 pub mod pool;

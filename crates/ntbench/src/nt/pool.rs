@@ -4,7 +4,7 @@ use super::{dpc, spinlock, timer};
 use crate::cpu::irql::{self, APC_LEVEL, DISPATCH_LEVEL};
 use crate::exports;
 use crate::verifier::pool::{self, PoolKind, Request};
-use crate::verifier::{faults, BugCheck, Rule, Violation};
+use crate::verifier::{BugCheck, Rule, Violation, faults};
 
 exports! {
     /// Pool routines. The verifier checks the IRQL itself, because the rule depends on the kind of pool.

@@ -90,8 +90,11 @@ impl Value {
     }
 }
 
-/// Keys by their path in lower case; values by their name in lower case, with the name as it was given.
-static KEYS: RwLock<BTreeMap<String, BTreeMap<String, (String, Value)>>> = RwLock::new(BTreeMap::new());
+/// The values of a key by their name in lower case, each with its name as it was given.
+type Values = BTreeMap<String, (String, Value)>;
+
+/// Keys by their path in lower case.
+static KEYS: RwLock<BTreeMap<String, Values>> = RwLock::new(BTreeMap::new());
 
 fn normal(path: &str) -> String {
     path.trim_end_matches('\\').to_lowercase()

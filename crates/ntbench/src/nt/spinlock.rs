@@ -5,7 +5,7 @@ use crate::cpu::irql::{self, DISPATCH_LEVEL, Irql};
 use crate::exports;
 use crate::memory;
 use crate::verifier::locks::{self, Flavor};
-use crate::verifier::{limits, BugCheck, Rule, Violation};
+use crate::verifier::{BugCheck, Rule, Violation, limits};
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::Instant;
 

@@ -4,7 +4,7 @@ use crate::cpu::irql::{self, APC_LEVEL};
 use crate::cpu::thread;
 use crate::exports;
 use crate::memory;
-use crate::verifier::{limits, BugCheck, Rule, Violation};
+use crate::verifier::{BugCheck, Rule, Violation, limits};
 use parking_lot::{Condvar, Mutex};
 use std::time::{Duration, Instant};
 

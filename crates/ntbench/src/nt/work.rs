@@ -52,8 +52,12 @@ struct Workers {
     running: Vec<usize>,
 }
 
-static STATE: Mutex<Workers> =
-    Mutex::new(Workers { queue: VecDeque::new(), idle: 0, threads: 0, running: Vec::new() });
+static STATE: Mutex<Workers> = Mutex::new(Workers {
+    queue: VecDeque::new(),
+    idle: 0,
+    threads: 0,
+    running: Vec::new(),
+});
 static READY: Condvar = Condvar::new();
 static IDLE: Condvar = Condvar::new();
 static NEXT_VP: AtomicUsize = AtomicUsize::new(0);
@@ -65,12 +69,18 @@ static SYSTEM_THREADS: Mutex<Vec<usize>> = Mutex::new(Vec::new());
 /// # Panics
 /// When a thread cannot be started.
 pub fn queue(job: impl FnOnce() + Send + 'static) {
-    queue_job(Job { routine: 0, run: Box::new(job) });
+    queue_job(Job {
+        routine: 0,
+        run: Box::new(job),
+    });
 }
 
 /// As [`queue`], for a job that calls `routine` of a driver: until it has returned, the driver must not be unloaded.
 pub fn queue_routine(routine: usize, job: impl FnOnce() + Send + 'static) {
-    queue_job(Job { routine, run: Box::new(job) });
+    queue_job(Job {
+        routine,
+        run: Box::new(job),
+    });
 }
 
 fn queue_job(job: Job) {
@@ -78,7 +88,10 @@ fn queue_job(job: Job) {
     state.queue.push_back(job);
     if state.idle == 0 && state.threads < WORKERS {
         state.threads += 1;
-        std::thread::Builder::new().name("worker".into()).spawn(work).expect("start a worker thread");
+        std::thread::Builder::new()
+            .name("worker".into())
+            .spawn(work)
+            .expect("start a worker thread");
     }
     READY.notify_one();
 }
@@ -94,15 +107,28 @@ pub fn flush() {
 /// Stops if work items or threads of an image are queued or running when it is unloaded.
 pub fn check_unloaded(image: &Range<usize>, driver: &str) {
     let state = STATE.lock();
-    let queued = state.queue.iter().map(|job| job.routine).chain(state.running.iter().copied());
-    let item = queued.map(|routine| (routine, "work item")).find(|(routine, _)| image.contains(routine));
+    let queued = state
+        .queue
+        .iter()
+        .map(|job| job.routine)
+        .chain(state.running.iter().copied());
+    let item = queued
+        .map(|routine| (routine, "work item"))
+        .find(|(routine, _)| image.contains(routine));
     drop(state);
-    let threads = SYSTEM_THREADS.lock().iter().copied().find(|routine| image.contains(routine));
+    let threads = SYSTEM_THREADS
+        .lock()
+        .iter()
+        .copied()
+        .find(|routine| image.contains(routine));
     if let Some((routine, kind)) = item.or(threads.map(|routine| (routine, "system thread"))) {
         Violation::new(
             Rule::UnloadPending,
             BugCheck::new(0xCE, [routine as u64, 0, 0, 0]),
-            format!("{driver} is unloaded while its {kind} {} has not ended", symbols::describe(routine)),
+            format!(
+                "{driver} is unloaded while its {kind} {} has not ended",
+                symbols::describe(routine)
+            ),
         )
         .advice("wait in the unload routine until every work item and thread has ended")
         .stop();

@@ -8,7 +8,7 @@
 )]
 
 use super::arena::{self, ARENA_SIZE};
-use crate::cpu::stack::{REGION_SIZE, StackHeader};
+use crate::cpu::stack::{REGION_MASK, StackHeader};
 use crate::cpu::thread;
 use crate::memory::{self, Protection};
 use crate::verifier::{BugCheck, Rule, Violation};
@@ -41,7 +41,7 @@ fn bitmap() -> usize {
 fn set(address: usize, valid: bool) {
     let offset = address - arena::base();
     assert!(offset < ARENA_SIZE, "{address:#x} is outside the image arena");
-    if address % 16 != 0 {
+    if !address.is_multiple_of(16) {
         let mut unaligned = UNALIGNED.write();
         let set = unaligned.get_or_insert_default();
         if valid {
@@ -78,7 +78,7 @@ pub fn is_valid(address: usize) -> bool {
     if !arena::range().contains(&address) {
         return false;
     }
-    if address % 16 != 0 {
+    if !address.is_multiple_of(16) {
         return UNALIGNED
             .read()
             .as_ref()
@@ -120,6 +120,9 @@ extern "sysv64" fn slow_check(address: usize, driver_stack: usize) {
 }
 
 /// What `__guard_dispatch_icall_fptr` points to: target in rax, all argument registers live.
+///
+/// # Safety
+/// Only compiled driver code may call it, on a kernel stack.
 #[unsafe(naked)]
 pub unsafe extern "win64" fn dispatch_icall() {
     naked_asm!(
@@ -147,6 +150,9 @@ pub unsafe extern "win64" fn dispatch_icall() {
 }
 
 /// What `__guard_check_icall_fptr` points to: target in rcx, returns if it is valid, keeps all argument registers.
+///
+/// # Safety
+/// Only compiled driver code may call it, on a kernel stack.
 #[unsafe(naked)]
 pub unsafe extern "win64" fn check_icall() {
     naked_asm!(
@@ -202,7 +208,7 @@ unsafe extern "win64" fn slow_path() {
         "pop rcx",
         "pop rbp",
         "ret",
-        region_mask = const -(REGION_SIZE as i64),
+        region_mask = const REGION_MASK,
         host_rsp = const offset_of!(StackHeader, host_rsp),
         check = sym slow_check,
     )

@@ -234,7 +234,7 @@ fn read_sections(file: &PeFile64<'_>, data: &[u8], image_size: usize) -> Result<
         let rva = header.virtual_address.get(LE) as usize;
         let raw = header.pe_data(data)?;
         let size = page_up((header.virtual_size.get(LE) as usize).max(1));
-        if rva % crate::memory::PAGE_SIZE != 0 || rva + size > image_size {
+        if !rva.is_multiple_of(crate::memory::PAGE_SIZE) || rva + size > image_size {
             return Err(format!("section {name} does not fit the image").into());
         }
         sections.push(Section {
@@ -308,7 +308,7 @@ fn read_imports(file: &PeFile64<'_>) -> Result<Vec<ImportSlot>, FormatError> {
 }
 
 fn read_guard(file: &PeFile64<'_>, sections: &[Section]) -> Result<Option<GuardTables>, FormatError> {
-    let Some(directory) = file.data_directory(usize::from(IMAGE_DIRECTORY_ENTRY_LOAD_CONFIG)) else {
+    let Some(directory) = file.data_directory(IMAGE_DIRECTORY_ENTRY_LOAD_CONFIG) else {
         return Ok(None);
     };
     let rva = directory.virtual_address.get(LE) as usize;

@@ -46,7 +46,11 @@ pub fn render(trace: &StackTrace) -> String {
                 let probe = if *exact { *address } else { address - 1 };
                 let lines = lines(probe);
                 for (depth, line) in lines.iter().enumerate() {
-                    let inlined = if depth + 1 == lines.len() { "" } else { " [inlined]" };
+                    let inlined = if depth + 1 == lines.len() {
+                        ""
+                    } else {
+                        " [inlined]"
+                    };
                     let _ = writeln!(text, "    {address:#018x} {line}{inlined}");
                 }
             }

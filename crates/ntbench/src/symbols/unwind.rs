@@ -98,7 +98,15 @@ impl StackTrace {
             return Self::capture();
         }
         let address = thread::caller_address();
-        Self { frames: address.map(|address| Frame::Driver { address, exact: false }).into_iter().collect() }
+        Self {
+            frames: address
+                .map(|address| Frame::Driver {
+                    address,
+                    exact: false,
+                })
+                .into_iter()
+                .collect(),
+        }
     }
 
     /// The current thread's driver stack: from where a fault or guard check interrupted the driver, if one did, through

@@ -26,7 +26,7 @@ impl Limits {
     /// The limits that hold unless a test sets others.
     pub const DEFAULT: Self = Self {
         dpc: Duration::from_millis(100),
-        call: Duration::from_secs(60),
+        call: Duration::from_mins(1),
         spin: Duration::from_secs(10),
         stall: Duration::from_micros(50),
         stall_total: Duration::from_millis(1),
@@ -53,6 +53,9 @@ pub fn set(limits: Limits) {
 }
 
 /// CPU time that the current thread has used.
+///
+/// # Panics
+/// When the system has no such clock.
 #[must_use]
 pub fn thread_cpu_time() -> Duration {
     let mut time = libc::timespec {

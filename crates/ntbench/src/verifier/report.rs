@@ -100,7 +100,8 @@ impl Violation {
         let [p1, p2, p3, p4] = self.bug_check.parameters;
         format!(
             "VERIFIER rule={} code={:#x} p1={p1:#x} p2={p2:#x} p3={p3:#x} p4={p4:#x}",
-            self.rule.name(), self.bug_check.code
+            self.rule.name(),
+            self.bug_check.code
         )
     }
 

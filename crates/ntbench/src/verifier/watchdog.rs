@@ -34,7 +34,11 @@ struct State {
     hung: Option<(What, Duration)>,
 }
 
-static STATE: Mutex<State> = Mutex::new(State { next_id: 0, active: Vec::new(), hung: None });
+static STATE: Mutex<State> = Mutex::new(State {
+    next_id: 0,
+    active: Vec::new(),
+    hung: None,
+});
 static CHANGED: Condvar = Condvar::new();
 static START: Once = Once::new();
 
@@ -71,7 +75,13 @@ fn add(what: What, limit: Duration) -> Limit {
     let id = state.next_id;
     state.next_id += 1;
     let deadline = Instant::now() + limit;
-    state.active.push(Entry { id, what, limit, deadline, thread });
+    state.active.push(Entry {
+        id,
+        what,
+        limit,
+        deadline,
+        thread,
+    });
     // Waking the watchdog for each call would cost more than the call: it looks again at least every second.
     Limit { id }
 }
@@ -96,27 +106,38 @@ fn watch() {
 /// Called by the signal handler on the thread that hangs.
 pub(crate) fn report_current() {
     // The lock may be held by this very thread if the signal comes late.
-    let Some((what, limit)) = STATE.try_lock_for(Duration::from_secs(1)).and_then(|mut state| state.hung.take()) else {
+    let Some((what, limit)) = STATE
+        .try_lock_for(Duration::from_secs(1))
+        .and_then(|mut state| state.hung.take())
+    else {
         return;
     };
     let what = match what {
         What::Name(name) => name.to_owned(),
         What::Target(target) => symbols::describe(target),
     };
-    violation(what, limit).stop();
+    violation(&what, limit).stop();
 }
 
 /// Reports that something did not happen in time, from the thread that waited for it.
 pub fn hung(what: &str, limit: Duration) -> ! {
-    violation(what.to_owned(), limit).stop()
+    violation(what, limit).stop()
 }
 
-fn violation(what: String, limit: Duration) -> Violation {
+fn violation(what: &str, limit: Duration) -> Violation {
     let milliseconds = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
     let level = crate::cpu::irql::current();
     Violation::new(
         Rule::Hang,
-        BugCheck::new(0x133, [1, milliseconds, u64::from(level), thread::with(|thread| thread.vp.get()) as u64]),
+        BugCheck::new(
+            0x133,
+            [
+                1,
+                milliseconds,
+                u64::from(level),
+                thread::with(|thread| thread.vp.get()) as u64,
+            ],
+        ),
         format!("{what} did not end within {limit:?}"),
     )
     .advice("bound every wait, and complete what is pending also when the device does not answer")
