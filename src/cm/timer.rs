@@ -16,7 +16,7 @@ pub const fn duration(code: Timeout) -> Duration {
     Duration::from_nanos(code.nanoseconds())
 }
 
-/// One element of the memory of a [`DeadlineQueue`]. Only the queue looks into it.
+/// One element of the memory of the manager's deadlines. Only the manager looks into it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TimerCell {
     /// What is at this place of the heap.

@@ -122,3 +122,26 @@ fn a_full_table_forgets_the_oldest_rejected_request_and_no_other() {
     assert_eq!(refused(&mut bench, 13), RejectReason::NO_RESOURCES_AVAILABLE);
     assert_eq!(bench.cm.connections(), 3);
 }
+
+#[test]
+fn what_a_full_table_refuses_does_not_count_for_the_backlog() {
+    let (mut bench, _) = Bench::listening(2, 2);
+    let (_, port) = bench.cm.listen(LOCAL.into(), 0, 2, 8).expect("a port");
+    let service_id = ServiceId::from_port(PortSpace::TCP, port);
+    let to_the_other = CmMad::new(
+        1,
+        Req {
+            service_id,
+            ..req(1, 100)
+        },
+    );
+    let ids: Vec<_> = (0..2)
+        .map(|id| bench.request(&peer(1), &request(1, id)).connection)
+        .collect();
+    for _ in 0..5 {
+        let rej = bench.receive(&peer(1), &to_the_other).rej();
+        assert_eq!(rej.reason, RejectReason::NO_RESOURCES_AVAILABLE);
+    }
+    assert!(bench.cm.close(bench.now, ids[0]).is_some());
+    assert_eq!(bench.request(&peer(1), &to_the_other).listener, 8);
+}

@@ -192,6 +192,22 @@ fn an_id_in_use_for_another_attempt_abandons_the_first() {
 }
 
 #[test]
+fn a_superseded_quarantine_leaves_no_deadline() {
+    let (mut bench, _) = Bench::listening(4, 4);
+    let first = bench.request(&peer(1), &request(1, 77)).connection;
+    bench.reject(first, &[], SendOutcome::Sent).expect("held");
+    bench.request(
+        &peer(1),
+        &CmMad {
+            transaction_id: 1,
+            ..request(1, 77)
+        },
+    );
+    bench.receive(&peer(1), &gives_up(77, CommId(0)));
+    assert_eq!((bench.cm.connections(), bench.cm.next_deadline()), (1, None));
+}
+
+#[test]
 fn the_same_id_of_two_peers_is_two_connections() {
     let (mut bench, _) = Bench::listening(4, 4);
     let first = bench.request(&peer(1), &request(1, 77)).connection;
