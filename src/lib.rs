@@ -1,29 +1,41 @@
 //! `vrnic.sys`: an NDIS miniport and NDK provider. This file has the entry point and the list of modules.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | `os` | the operating system: the only folder that calls ntoskrnl, NDIS and NETIO |
+//! | `ndis` | the miniport |
+//! | [`ndk`] | the NDK provider |
+//! | [`cm`] | the InfiniBand connection manager as a pure state machine |
+//! | [`nic`] | the hardware |
+//! | [`status`] | firmware results as NTSTATUS |
 #![cfg_attr(windows, no_std)]
 
 pub mod cm;
+pub mod ndk;
+pub mod nic;
+pub mod status;
+
+#[cfg(windows)]
+mod ndis;
+#[cfg(windows)]
+pub mod os;
 
 #[cfg(windows)]
 mod entry {
-    #![expect(unsafe_code, reason = "the entry point and the import it calls are FFI")]
+    #![expect(unsafe_code, reason = "the entry point is called from outside")]
 
+    use ndk_sys::{DRIVER_OBJECT, NTSTATUS, UNICODE_STRING};
     use wdk_alloc::WdkAllocator;
     use wdk_panic as _;
-    use wdk_sys::{DRIVER_OBJECT, NTSTATUS, PCUNICODE_STRING, STATUS_NOT_SUPPORTED, STATUS_SUCCESS};
 
     #[global_allocator]
     static ALLOCATOR: WdkAllocator = WdkAllocator;
 
-    unsafe extern "system" {
-        fn NdisGetVersion() -> u32;
-    }
-
-    /// What Windows calls after it has loaded the image, at `PASSIVE_LEVEL`.
+    /// What Windows calls after it has loaded the image, at `PASSIVE_LEVEL`. Discarded afterwards.
     #[unsafe(no_mangle)]
     #[unsafe(link_section = "INIT")]
-    extern "system" fn DriverEntry(_driver: *mut DRIVER_OBJECT, _registry_path: PCUNICODE_STRING) -> NTSTATUS {
-        // SAFETY: callable at any IRQL, no arguments.
-        let version = unsafe { NdisGetVersion() };
-        if version >= 0x0006_001e { STATUS_SUCCESS } else { STATUS_NOT_SUPPORTED }
+    unsafe extern "system" fn DriverEntry(driver: *mut DRIVER_OBJECT, registry_path: *mut UNICODE_STRING) -> NTSTATUS {
+        // SAFETY: Windows passes both, and calls this once.
+        unsafe { crate::ndis::driver::register(driver, registry_path) }
     }
 }

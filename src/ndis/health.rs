@@ -1,0 +1,45 @@
+//! What becomes of an adapter whose device fails.
+//!
+//! The NIC layer has ended all commands by the time that this notices. NDIS and the user are told, and NDK is disabled:
+//! its consumers close their adapters, which needs no device.
+
+use core::sync::atomic::Ordering;
+
+use super::adapter::Adapter;
+use super::attributes;
+use super::interrupt::WORK_HEALTH;
+use crate::nic::Health;
+use crate::os::{event_log, miniport};
+
+impl Adapter {
+    /// Asks for a report if the device's health has got worse. At most `DISPATCH_LEVEL`.
+    pub fn notice_health(&self) {
+        let Some(nic) = self.nic() else { return };
+        if self.closing.load(Ordering::Acquire) {
+            return; // The device is being stopped by us.
+        }
+        let health = nic.health() as u8;
+        if self.reported_health.swap(health, Ordering::AcqRel) != health {
+            self.request_work(WORK_HEALTH);
+        }
+    }
+
+    /// Whether the device works.
+    pub fn is_working(&self) -> bool {
+        self.nic().is_some_and(|nic| nic.health() == Health::Working)
+    }
+
+    /// Writes the reason to the event log, and disables NDK.
+    pub(super) fn report_health(&self) {
+        let Some((reason, detail)) = self.nic().and_then(|nic| nic.diagnosis()) else { return };
+        event_log::write(ndk_sys::EVENT_NDIS_HARDWARE_FAILURE, reason.text(), detail);
+        self.update_ndk_state();
+    }
+
+    /// Tells NDIS how the link is.
+    pub(super) fn indicate_link(&self) {
+        let Some(nic) = self.nic() else { return };
+        let mut state = attributes::link_state(nic.link(), self.is_working());
+        miniport::indicate_link_state(self.handle, &mut state);
+    }
+}

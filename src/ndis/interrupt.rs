@@ -1,0 +1,120 @@
+//! What the device's events, the clock and NETIO lead to.
+
+use core::sync::atomic::Ordering;
+use core::time::Duration;
+
+use super::adapter::Adapter;
+use crate::nic::NicEvent;
+use crate::os::event_log;
+use crate::os::interrupt::InterruptTarget;
+use crate::os::irql::Passive;
+use crate::os::netio::{self, AddressTarget};
+use crate::os::pool::PoolVec;
+use crate::os::timer::TimerTarget;
+
+/// The message of the command queue. If the system granted one message only, it serves everything.
+const COMMAND_MESSAGE: u32 = vrnic_abi::pci::COMMAND_VECTOR as u32;
+/// Events that one DPC serves before others have their turn.
+const BUDGET: usize = 64;
+
+/// Period of the clock.
+pub const TICK: Duration = Duration::from_millis(10);
+/// Ticks between looks at the device: tenths of a second.
+const TICKS_PER_CHECK: u32 = 10;
+
+/// Work for the worker: the addresses of the interface may have changed.
+pub const WORK_ADDRESSES: u32 = 1 << 0;
+/// The device's health may have changed.
+pub const WORK_HEALTH: u32 = 1 << 1;
+/// The link may have changed.
+pub const WORK_LINK: u32 = 1 << 2;
+/// Direct OID requests wait.
+pub const WORK_OIDS: u32 = 1 << 3;
+
+impl InterruptTarget for Adapter {
+    fn on_message(&self, message: u32) -> bool {
+        let Some(nic) = self.nic() else { return false };
+        if message == COMMAND_MESSAGE {
+            nic.serve_commands();
+        }
+        let more = message == self.event_message.load(Ordering::Relaxed)
+            && nic.serve_events(BUDGET, |event| self.on_event(&event));
+        self.notice_health();
+        more
+    }
+}
+
+impl TimerTarget for Adapter {
+    fn on_timer(&self) {
+        let tick = self.ticks.fetch_add(1, Ordering::Relaxed);
+        if tick.is_multiple_of(TICKS_PER_CHECK)
+            && let Some(nic) = self.nic()
+        {
+            nic.check();
+        }
+        if let Some(provider) = self.provider() {
+            provider.on_timer();
+        }
+        self.notice_health();
+    }
+}
+
+impl AddressTarget for Adapter {
+    fn on_address_change(&self) {
+        self.request_work(WORK_ADDRESSES);
+    }
+}
+
+impl Adapter {
+    fn on_event(&self, event: &NicEvent) {
+        match event {
+            NicEvent::Receive(received) => {
+                if let Some(provider) = self.provider() {
+                    provider.on_cm_receive(received);
+                }
+            }
+            NicEvent::Link => self.request_work(WORK_LINK),
+        }
+    }
+
+    /// The worker's function.
+    pub fn work(&self, passive: &Passive, bits: u32) {
+        if bits & WORK_HEALTH != 0 {
+            self.report_health();
+        }
+        if bits & (WORK_LINK | WORK_HEALTH) != 0 {
+            self.indicate_link();
+        }
+        if bits & WORK_ADDRESSES != 0 {
+            self.refresh_addresses(passive);
+        }
+        if bits & WORK_OIDS != 0 {
+            self.serve_pending_oids(passive);
+        }
+    }
+
+    /// Brings the GID table, and then the provider, to the addresses that the interface has.
+    pub fn refresh_addresses(&self, passive: &Passive) {
+        let (Some(nic), Some(provider)) = (self.nic(), self.provider()) else { return };
+        let wanted = match netio::addresses(passive, self.luid) {
+            Ok(wanted) => wanted,
+            Err(status) => return log_address_failure("addresses could not be read", status.cast_unsigned()),
+        };
+        // The table may have changed in part: the provider gets what it is now.
+        if nic.set_addresses(passive, &wanted).is_err() {
+            log_address_failure("addresses could not be set", 0);
+        }
+        let table = nic.addresses();
+        let mut addresses = PoolVec::new();
+        for address in table.iter() {
+            if addresses.push(address).is_err() {
+                return log_address_failure("no memory for addresses", 0);
+            }
+        }
+        provider.set_addresses(passive, &addresses);
+    }
+}
+
+fn log_address_failure(text: &str, detail: u32) {
+    event_log::write(ndk_sys::EVENT_NDIS_DRIVER_FAILURE, text, detail);
+}

@@ -1,0 +1,255 @@
+//! The NIC as the rest of the driver uses it.
+
+use vrnic_abi::cm::{CmSend, MAD_SIZE};
+use vrnic_abi::cmd::Opcode;
+use vrnic_abi::info::{DeviceInfo, Statistics};
+use vrnic_abi::pci::REMOVED;
+use vrnic_abi::regs::{INT_CAUSE, INT_FATAL};
+use zerocopy::{FromZeros, IntoBytes};
+
+use super::bring_up::BringUpError;
+use super::command::{CommandError, Mailbox, Reply};
+use super::command_queue::{CommandQueue, Wait};
+use super::device::{Device, Link};
+use super::events::{EventQueue, NicEvent};
+use super::gid::{Change, GidTable};
+use super::health::{Health, Reason};
+use crate::os::irql::Passive;
+use crate::os::handle::AdapterHandle;
+use crate::os::lock::SpinLock;
+use crate::os::once::SetOnce;
+use crate::os::pool::{Pooled, Tag};
+
+/// A NIC that is up. Dropping it (at `PASSIVE_LEVEL`) silences the device and frees what was shared with it.
+pub struct Nic {
+    device: Device,
+    commands: CommandQueue,
+    events: SetOnce<EventQueue>,
+    gids: SpinLock<GidTable>,
+    info: DeviceInfo,
+    mac: [u8; 6],
+}
+
+impl Pooled for Nic {
+    const TAG: Tag = Tag::new(*b"VrNc");
+}
+
+impl Drop for Nic {
+    fn drop(&mut self) {
+        self.device.silence();
+    }
+}
+
+impl Nic {
+    pub(super) fn new(device: Device, commands: CommandQueue) -> Self {
+        let mac = device.mac();
+        let gids = SpinLock::new(GidTable::new());
+        Self { device, commands, events: SetOnce::new(), gids, info: DeviceInfo::new_zeroed(), mac }
+    }
+
+    pub(super) fn device(&self) -> &Device {
+        &self.device
+    }
+
+    pub(super) fn set_info(&mut self, info: DeviceInfo) {
+        self.info = info;
+    }
+
+    pub(super) fn set_events(&self, queue: EventQueue) -> Result<(), EventQueue> {
+        self.events.set(queue)
+    }
+
+    /// NDIS's handle of the adapter.
+    #[must_use]
+    pub fn handle(&self) -> AdapterHandle {
+        self.device.adapter
+    }
+
+    /// What the device can do, range-checked.
+    #[must_use]
+    pub fn info(&self) -> &DeviceInfo {
+        &self.info
+    }
+
+    /// Permanent MAC address.
+    #[must_use]
+    pub fn mac(&self) -> [u8; 6] {
+        self.mac
+    }
+
+    /// Firmware version, for people.
+    #[must_use]
+    pub fn firmware_version(&self) -> u32 {
+        self.device.firmware_version()
+    }
+
+    /// The link now. At most `DISPATCH_LEVEL`; costs two register reads.
+    #[must_use]
+    pub fn link(&self) -> Link {
+        self.device.link()
+    }
+
+    /// Whether the device works. Any IRQL.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        self.device.health.get()
+    }
+
+    /// Why it does not work, with a detail for logs.
+    #[must_use]
+    pub fn diagnosis(&self) -> Option<(Reason, u32)> {
+        self.device.health.diagnosis()
+    }
+
+    /// Runs one command.
+    ///
+    /// # Errors
+    ///
+    /// See [`CommandError`].
+    pub fn command(
+        &self,
+        wait: Wait<'_>,
+        opcode: Opcode,
+        input: &[u8],
+        mailbox: Mailbox<'_>,
+    ) -> Result<Reply, CommandError> {
+        self.commands.run(&self.device, wait, opcode, input, mailbox)
+    }
+
+    /// Runs a command that creates an object; its number.
+    ///
+    /// # Errors
+    ///
+    /// The device refused.
+    pub(super) fn create(&self, passive: &Passive, opcode: Opcode, input: &[u8]) -> Result<u32, BringUpError> {
+        match self.command(Wait::Passive(passive), opcode, input, Mailbox::None) {
+            Ok(Reply::Done([b0, b1, b2, b3, ..])) => Ok(u32::from_le_bytes([b0, b1, b2, b3])),
+            // A waiting caller gets the result or an error.
+            Ok(Reply::Accepted) => Err(BringUpError::Command(opcode, CommandError::Timeout)),
+            Err(error) => Err(BringUpError::Command(opcode, error)),
+        }
+    }
+
+    /// Sends a management datagram of the connection manager.
+    ///
+    /// # Errors
+    ///
+    /// See [`CommandError`].
+    pub fn cm_send(&self, wait: Wait<'_>, to: &CmSend, mad: &[u8; MAD_SIZE]) -> Result<Reply, CommandError> {
+        self.command(wait, Opcode::CM_SEND, to.as_bytes(), Mailbox::In(mad))
+    }
+
+    /// Counters since the device was reset.
+    ///
+    /// # Errors
+    ///
+    /// See [`CommandError`].
+    pub fn statistics(&self, passive: &Passive) -> Result<Statistics, CommandError> {
+        let mut statistics = Statistics::new_zeroed();
+        let mailbox = Mailbox::Out(statistics.as_mut_bytes());
+        let _done = self.command(Wait::Passive(passive), Opcode::QUERY_STATS, &[], mailbox)?;
+        Ok(statistics)
+    }
+
+    /// Makes the GID table hold exactly `wanted`, as far as they fit. One caller at a time.
+    ///
+    /// # Errors
+    ///
+    /// See [`CommandError`]; what was changed before stays changed.
+    pub fn set_addresses(&self, passive: &Passive, wanted: &[[u8; 16]]) -> Result<(), CommandError> {
+        loop {
+            let change = self.gids.lock().next_change(wanted);
+            let entry = match change {
+                None => return Ok(()),
+                Some(Change::Clear(address)) => address.entry(false),
+                Some(Change::Set(address)) => address.entry(true),
+            };
+            let _done =
+                self.command(Wait::Passive(passive), Opcode::SET_GID, entry.as_bytes(), Mailbox::None)?;
+            if let Some(change) = change {
+                self.gids.lock().apply(change);
+            }
+        }
+    }
+
+    /// The GID table as the device has it.
+    #[must_use]
+    pub fn addresses(&self) -> GidTable {
+        self.gids.lock().clone()
+    }
+
+    /// Declares the device removed or dead: pending and later commands fail at once. At most `DISPATCH_LEVEL`.
+    pub fn fail(&self, reason: Reason, detail: u32) {
+        self.commands.fail(&self.device, reason, detail);
+    }
+
+    /// Serves the command interrupt. `DISPATCH_LEVEL`.
+    pub fn serve_commands(&self) {
+        let cause = self.device.registers.read::<INT_CAUSE>();
+        if cause == REMOVED {
+            return self.fail(Reason::Removed, 0);
+        }
+        // Cleared first: what comes after raises the interrupt again.
+        self.device.registers.write::<INT_CAUSE>(cause);
+        self.commands.poll(&self.device);
+        if cause & INT_FATAL != 0 {
+            self.check_state();
+        }
+    }
+
+    /// Serves the event queue: hands up to `budget` events to `serve`, then arms the queue. Returns whether there may be
+    /// more, in which case it is not armed. `DISPATCH_LEVEL`; `serve` is called without a lock.
+    pub fn serve_events(&self, budget: usize, mut serve: impl FnMut(NicEvent)) -> bool {
+        let Some(queue) = self.events.get() else { return false };
+        let mut armed = false;
+        for _ in 0..budget {
+            if self.health() != Health::Working {
+                return false;
+            }
+            match queue.take(&self.device) {
+                Ok(Some(event)) => {
+                    // The arm may have fired for this very event; an interrupt too many does no harm.
+                    armed = false;
+                    serve(event);
+                }
+                Ok(None) if armed => return false,
+                Ok(None) => {
+                    queue.arm(&self.device);
+                    armed = true;
+                }
+                Err(garbage) => {
+                    self.fail(garbage.0, garbage.1);
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    /// Looks whether the device still works: overdue commands, and its own state. `DISPATCH_LEVEL`, now and then.
+    pub fn check(&self) {
+        if self.health() == Health::Working {
+            self.commands.check_overdue(&self.device);
+        }
+        if self.health() != Health::Removed {
+            self.check_state();
+        }
+    }
+
+    fn check_state(&self) {
+        if let Some((reason, detail)) = self.device.diagnose() {
+            self.fail(reason, detail);
+        }
+    }
+
+    /// Stops the device at once, at any IRQL: the system goes down.
+    pub fn stop_now(&self) {
+        self.device.start_reset();
+    }
+
+    /// Makes sure that the device raises no interrupt and touches no memory any more. Commands fail from now on.
+    pub fn silence(&self) {
+        self.fail(Reason::Stopped, 0);
+        self.device.silence();
+    }
+}

@@ -1,0 +1,126 @@
+//! From a device that has power to one that takes commands.
+
+use core::sync::atomic::AtomicBool;
+use core::time::Duration;
+
+use ndk_sys::NDIS_STATUS;
+use vrnic_abi::cmd::Opcode;
+use vrnic_abi::info::DeviceInfo;
+use zerocopy::{FromZeros, IntoBytes};
+
+use super::adapter::Nic;
+use super::command::{CommandError, Mailbox};
+use super::command_queue::{CommandQueue, Wait};
+use super::device::{Device, StateError};
+use super::events::EventRings;
+use super::health::HealthWord;
+use super::info::{self, Implausible};
+use crate::os::irql::Passive;
+use crate::os::handle::AdapterHandle;
+use crate::os::mmio::{DoorbellBar, RegisterBar};
+use crate::os::pool::{OutOfMemory, PoolArc};
+
+/// What the system gave to the adapter, and how it is configured.
+#[derive(Clone, Copy)]
+pub struct Resources {
+    /// NDIS's handle.
+    pub adapter: AdapterHandle,
+    /// Bus address of the register BAR.
+    pub registers: u64,
+    /// Bus address of the doorbell BAR.
+    pub doorbells: u64,
+    /// How long a command may take.
+    pub command_timeout: Duration,
+}
+
+/// Why the device could not be brought up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BringUpError {
+    /// NDIS gave no mapping or no memory.
+    Ndis(NDIS_STATUS),
+    /// Not a device of our interface, or of another major version: what it said.
+    Identity(u32),
+    /// It did not go from state to state.
+    State(StateError),
+    /// It refused a command.
+    Command(Opcode, CommandError),
+    /// It says something about itself that cannot be.
+    Info(Implausible),
+}
+
+impl From<NDIS_STATUS> for BringUpError {
+    fn from(status: NDIS_STATUS) -> Self {
+        Self::Ndis(status)
+    }
+}
+
+impl From<OutOfMemory> for BringUpError {
+    fn from(error: OutOfMemory) -> Self {
+        Self::Ndis(error.into())
+    }
+}
+
+impl From<StateError> for BringUpError {
+    fn from(error: StateError) -> Self {
+        Self::State(error)
+    }
+}
+
+impl Nic {
+    /// Resets the device, starts its command queue and asks what it can do. Interrupts stay masked.
+    ///
+    /// # Errors
+    ///
+    /// See [`BringUpError`]; the device is silent and everything is undone then.
+    pub fn bring_up(passive: &Passive, resources: &Resources) -> Result<PoolArc<Self>, BringUpError> {
+        let device = Device {
+            adapter: resources.adapter,
+            registers: RegisterBar::map(passive, resources.adapter, resources.registers)?,
+            doorbells: DoorbellBar::map(passive, resources.adapter, resources.doorbells)?,
+            health: HealthWord::new(),
+            silent: AtomicBool::new(false),
+        };
+        device.check_identity().map_err(BringUpError::Identity)?;
+        device.reset(passive)?;
+        let commands = CommandQueue::new(passive, resources.adapter, resources.command_timeout)?;
+        commands.program(&device);
+        // From here on dropping the NIC silences the device before it frees the memory.
+        let mut nic = Self::new(device, commands);
+        nic.device().enable(passive)?;
+        nic.set_info(nic.query_device(passive)?);
+        Ok(PoolArc::new(nic)?)
+    }
+
+    fn query_device(&self, passive: &Passive) -> Result<DeviceInfo, BringUpError> {
+        let mut info = DeviceInfo::new_zeroed();
+        let _done = self
+            .command(Wait::Passive(passive), Opcode::QUERY_DEVICE, &[], Mailbox::Out(info.as_mut_bytes()))
+            .map_err(|error| BringUpError::Command(Opcode::QUERY_DEVICE, error))?;
+        info::check(&info).map_err(BringUpError::Info)?;
+        Ok(info)
+    }
+
+    /// Creates the event queue on MSI-X `vector`, starts the CM service, and unmasks the command interrupt. The event
+    /// queue is not armed yet.
+    ///
+    /// # Errors
+    ///
+    /// No memory, or the device refused.
+    pub fn start_events(&self, passive: &Passive, vector: u16) -> Result<(), BringUpError> {
+        let rings = EventRings::new(passive, self.device().adapter)?;
+        self.device().unmask_interrupts();
+        let number = self.create(passive, Opcode::CREATE_EQ, rings.create(vector).as_bytes())?;
+        if number >= self.info().max_eqs.get() {
+            return Err(BringUpError::Info(Implausible("number of the event queue")));
+        }
+        let enable = rings.enable(number);
+        // The device may write into the rings now: they belong to the NIC, whatever happens.
+        if self.set_events(rings.into_queue(number)).is_err() {
+            return Err(BringUpError::Ndis(ndk_sys::NDIS_STATUS_NOT_ACCEPTED));
+        }
+        let _done = self
+            .command(Wait::Passive(passive), Opcode::CM_ENABLE, enable.as_bytes(), Mailbox::None)
+            .map_err(|error| BringUpError::Command(Opcode::CM_ENABLE, error))?;
+        Ok(())
+    }
+}

@@ -1,0 +1,343 @@
+//! The command queue: posts commands, and gets their results by tag.
+//!
+//! Completions are consumed by whoever looks first: the interrupt's DPC, a caller that spins, or one whose wait is over.
+//! One spin lock guards the rings' indexes and the tags; each tag has a mailbox and an event of its own, allocated at
+//! bring-up.
+
+use core::mem::offset_of;
+use core::time::Duration;
+
+use ndk_sys::NDIS_STATUS;
+use vrnic_abi::cmd::{Command, Completion, INLINE_INPUT, Opcode, Status};
+use vrnic_abi::regs::{
+    CMDQ_BASE_HI, CMDQ_BASE_LO, CMDQ_CPL_HI, CMDQ_CPL_LO, CMDQ_DOORBELL, CMDQ_FETCH_HI, CMDQ_FETCH_LO, CMDQ_LOG2,
+};
+
+use super::command::{CommandError, MAILBOX_BYTES, Mailbox, Reply};
+use super::device::Device;
+use super::health::{Health, Reason};
+use super::ring::{Consumer, is_fetched};
+use super::slots::{Completed, Outcome, RING_LOG2, Slots, TAGS};
+use crate::os::dma::Coherent;
+use crate::os::handle::AdapterHandle;
+use crate::os::event::Event;
+use crate::os::irql::Passive;
+use crate::os::lock::SpinLock;
+use crate::os::pool::{PoolSlice, Pooled, Tag};
+use crate::os::time::Instant;
+
+/// How long a caller that cannot wait spins for the firmware, counted from posting.
+const SPIN: Duration = Duration::from_micros(50);
+/// How often a waiting caller looks for itself, in case an interrupt got lost.
+const SLICE: Duration = Duration::from_millis(20);
+/// How much longer the watchdog is patient than a waiting caller, whose timeout says more.
+const WATCHDOG_GRACE: Duration = Duration::from_millis(500);
+
+/// How a caller waits for the firmware.
+#[derive(Clone, Copy)]
+pub enum Wait<'a> {
+    /// Until the command is done, up to the command timeout. No lock may be held.
+    Passive(&'a Passive),
+    /// Up to 50 us. At most `DISPATCH_LEVEL`.
+    Spin,
+    /// Not at all: posts, and whatever the firmware says is dropped. At most `DISPATCH_LEVEL`.
+    Post,
+}
+
+impl Pooled for Event {
+    const TAG: Tag = Tag::new(*b"VrEs");
+}
+
+/// Memory that the device reads and writes, in one block.
+mod layout {
+    use super::{Command, Completion, MAILBOX_BYTES, TAGS};
+
+    pub const MAILBOXES: usize = 0;
+    pub const COMMANDS: usize = MAILBOXES + TAGS * MAILBOX_BYTES;
+    pub const COMPLETIONS: usize = COMMANDS + TAGS * size_of::<Command>();
+    pub const FETCHED: usize = COMPLETIONS + TAGS * size_of::<Completion>();
+    pub const BYTES: usize = FETCHED + 64;
+    const _: () = assert!(COMMANDS.is_multiple_of(64) && COMPLETIONS.is_multiple_of(64));
+}
+
+/// The queue.
+pub struct CommandQueue {
+    memory: Coherent,
+    state: SpinLock<State>,
+    /// By tag: set when its command has an outcome.
+    events: PoolSlice<Event>,
+    timeout: Duration,
+}
+
+struct State {
+    slots: Slots,
+    /// Commands posted since the queue was started, modulo 2^32.
+    posted: u32,
+    completions: Consumer,
+}
+
+/// A posted command.
+struct Ticket {
+    tag: u16,
+    /// Its number since the queue was started, modulo 2^32.
+    index: u32,
+    at: Instant,
+}
+
+impl CommandQueue {
+    /// Allocates the queue; `timeout` is the time that a command may take.
+    ///
+    /// # Errors
+    ///
+    /// No memory.
+    pub fn new(passive: &Passive, adapter: AdapterHandle, timeout: Duration) -> Result<Self, NDIS_STATUS> {
+        let memory = Coherent::allocate(passive, adapter, layout::BYTES)?;
+        let events = PoolSlice::try_from_fn(TAGS, |_| Event::new())?;
+        let state = State { slots: Slots::new(), posted: 0, completions: Consumer::new(RING_LOG2) };
+        Ok(Self { memory, state: SpinLock::new(state), events, timeout })
+    }
+
+    /// Tells the device, which is idle, where the queue is.
+    pub fn program(&self, device: &Device) {
+        let address = |offset: usize| self.memory.device_address() + offset as u64;
+        let (base, completions, fetched) =
+            (address(layout::COMMANDS), address(layout::COMPLETIONS), address(layout::FETCHED));
+        let registers = &device.registers;
+        registers.write::<CMDQ_BASE_LO>(base as u32);
+        registers.write::<CMDQ_BASE_HI>((base >> 32) as u32);
+        registers.write::<CMDQ_CPL_LO>(completions as u32);
+        registers.write::<CMDQ_CPL_HI>((completions >> 32) as u32);
+        registers.write::<CMDQ_FETCH_LO>(fetched as u32);
+        registers.write::<CMDQ_FETCH_HI>((fetched >> 32) as u32);
+        registers.write::<CMDQ_LOG2>(RING_LOG2);
+    }
+
+    /// Runs one command.
+    ///
+    /// # Errors
+    ///
+    /// See [`CommandError`].
+    ///
+    /// # Panics
+    ///
+    /// If the input or the mailbox is longer than there is room for: the opcode fixes both.
+    pub fn run(
+        &self,
+        device: &Device,
+        wait: Wait<'_>,
+        opcode: Opcode,
+        input: &[u8],
+        mailbox: Mailbox<'_>,
+    ) -> Result<Reply, CommandError> {
+        let ticket = self.post(device, opcode, input, &mailbox)?;
+        match wait {
+            Wait::Passive(passive) => self.wait(device, passive, &ticket, opcode, mailbox),
+            Wait::Spin => self.spin(device, &ticket, mailbox),
+            Wait::Post => match self.state.lock().slots.abandon(ticket.tag) {
+                None => Ok(Reply::Accepted),
+                Some(outcome) => self.finish(&ticket, outcome, mailbox),
+            },
+        }
+    }
+
+    /// Writes a command and rings for it.
+    fn post(
+        &self,
+        device: &Device,
+        opcode: Opcode,
+        input: &[u8],
+        mailbox: &Mailbox<'_>,
+    ) -> Result<Ticket, CommandError> {
+        let mut inline = [0; INLINE_INPUT];
+        inline[..input.len()].copy_from_slice(input);
+        let mailbox_len = match mailbox {
+            Mailbox::None => 0,
+            Mailbox::In(data) => data.len(),
+            Mailbox::Out(data) => data.len(),
+        };
+        assert!(mailbox_len <= MAILBOX_BYTES, "a longer mailbox than planned for");
+
+        let mut state = self.state.lock();
+        device.health.get().check()?;
+        let at = Instant::now();
+        let tag = match state.slots.take(opcode.0, at.hundred_ns()) {
+            Some(tag) => tag,
+            None => {
+                // Completions may be there that nobody has looked at.
+                drop(state);
+                self.poll(device);
+                state = self.state.lock();
+                state.slots.take(opcode.0, at.hundred_ns()).ok_or(CommandError::QueueFull)?
+            }
+        };
+        let place = layout::MAILBOXES + usize::from(tag) * MAILBOX_BYTES;
+        if let Mailbox::In(data) = mailbox {
+            self.memory.write(place, data);
+        }
+        self.events[usize::from(tag)].reset();
+        let address = if mailbox_len == 0 { 0 } else { self.memory.device_address() + place as u64 };
+        let command = Command {
+            opcode: opcode.0.into(),
+            tag: tag.into(),
+            mailbox_len: (mailbox_len as u32).into(),
+            mailbox: address.into(),
+            input: inline,
+        };
+        let index = state.posted;
+        let slot = index as usize % TAGS;
+        self.memory.write_value(layout::COMMANDS + slot * size_of::<Command>(), &command);
+        state.posted = index.wrapping_add(1);
+        // With the lock held: doorbell values must reach the device in order.
+        device.registers.write::<CMDQ_DOORBELL>(state.posted);
+        Ok(Ticket { tag, index, at })
+    }
+
+    fn outcome(&self, ticket: &Ticket) -> Option<Outcome> {
+        self.state.lock().slots.outcome(ticket.tag)
+    }
+
+    /// Waits for the command timeout at most; the first command that takes longer shows that the device is dead.
+    fn wait(
+        &self,
+        device: &Device,
+        passive: &Passive,
+        ticket: &Ticket,
+        opcode: Opcode,
+        mailbox: Mailbox<'_>,
+    ) -> Result<Reply, CommandError> {
+        let deadline = ticket.at + self.timeout;
+        let event = &self.events[usize::from(ticket.tag)];
+        loop {
+            event.reset();
+            if let Some(outcome) = self.outcome(ticket) {
+                return self.finish(ticket, outcome, mailbox);
+            }
+            let left = deadline.saturating_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            event.wait(passive, left.min(SLICE));
+            self.poll(device);
+        }
+        if let Some(outcome) = self.state.lock().slots.abandon(ticket.tag) {
+            return self.finish(ticket, outcome, mailbox);
+        }
+        match device.diagnose() {
+            Some((reason, detail)) => self.fail(device, reason, detail),
+            None => self.fail(device, Reason::CommandTimeout, opcode.0.into()),
+        }
+        match device.health.get() {
+            Health::Removed => Err(CommandError::Removed),
+            _ => Err(CommandError::Timeout),
+        }
+    }
+
+    /// Spins for a moment, then settles for knowing that the firmware has the command.
+    fn spin(&self, device: &Device, ticket: &Ticket, mailbox: Mailbox<'_>) -> Result<Reply, CommandError> {
+        let deadline = ticket.at + SPIN;
+        loop {
+            self.poll(device);
+            if let Some(outcome) = self.outcome(ticket) {
+                return self.finish(ticket, outcome, mailbox);
+            }
+            if Instant::now() >= deadline {
+                break;
+            }
+            core::hint::spin_loop();
+        }
+        let fetched = self.memory.load_u32(layout::FETCHED);
+        let mut state = self.state.lock();
+        if let Some(outcome) = state.slots.abandon(ticket.tag) {
+            drop(state);
+            return self.finish(ticket, outcome, mailbox);
+        }
+        let posted = state.posted;
+        drop(state);
+        if is_fetched(fetched, ticket.index, posted) {
+            return Ok(Reply::Accepted);
+        }
+        // Not even accepted: perhaps because there is nobody.
+        if let Some((reason, detail)) = device.diagnose() {
+            self.fail(device, reason, detail);
+        }
+        device.health.get().check()?;
+        Err(CommandError::Timeout)
+    }
+
+    /// Hands the outcome to the caller and frees the tag.
+    fn finish(&self, ticket: &Ticket, outcome: Outcome, mailbox: Mailbox<'_>) -> Result<Reply, CommandError> {
+        if let (Ok(_), Mailbox::Out(data)) = (outcome, mailbox) {
+            self.memory.read(layout::MAILBOXES + usize::from(ticket.tag) * MAILBOX_BYTES, data);
+        }
+        self.state.lock().slots.release(ticket.tag);
+        outcome.map(Reply::Done)
+    }
+
+    /// Consumes the completions that are there. At most `DISPATCH_LEVEL`.
+    pub fn poll(&self, device: &Device) {
+        let mut state = self.state.lock();
+        let mut wake = 0;
+        let mut garbage = None;
+        // At most a ring's worth: no device can keep us here.
+        for _ in 0..TAGS {
+            let Some(completion) = self.next_completion(&mut state.completions) else { break };
+            let (tag, status) = (completion.tag.get(), Status(completion.status.get()));
+            match state.slots.complete(tag, status, completion.syndrome.get(), completion.output) {
+                Ok(Completed::Wake(tag)) => wake |= 1 << tag,
+                Ok(Completed::Reclaimed) => {}
+                Err(_) => {
+                    garbage = Some(u32::from(status.0) << 16 | u32::from(tag));
+                    break;
+                }
+            }
+        }
+        drop(state);
+        self.wake(wake);
+        if let Some(detail) = garbage {
+            self.fail(device, Reason::BadCompletion, detail);
+        }
+    }
+
+    /// A private copy of the next completion, if the device has written it.
+    fn next_completion(&self, consumer: &mut Consumer) -> Option<Completion> {
+        let place = layout::COMPLETIONS + consumer.slot() * size_of::<Completion>();
+        if !consumer.owns(self.memory.load_u8(place + offset_of!(Completion, owner))) {
+            return None;
+        }
+        consumer.advance();
+        Some(self.memory.read_value(place))
+    }
+
+    fn wake(&self, tags: u64) {
+        for (tag, event) in self.events.iter().enumerate() {
+            if tags >> tag & 1 != 0 {
+                event.set();
+            }
+        }
+    }
+
+    /// Declares the device dead or removed, and ends every command that somebody waits for. At most `DISPATCH_LEVEL`.
+    pub fn fail(&self, device: &Device, reason: Reason, detail: u32) {
+        device.health.fail(reason, detail);
+        if let Err(error) = device.health.get().check() {
+            let wake = self.state.lock().slots.fail_all(error);
+            self.wake(wake);
+        }
+    }
+
+    /// Looks for a command that the device has had for too long. At most `DISPATCH_LEVEL`.
+    pub fn check_overdue(&self, device: &Device) {
+        let patience = self.timeout + WATCHDOG_GRACE;
+        let overdue = || {
+            let limit = Instant::now().before(patience);
+            self.state.lock().slots.overdue(limit.hundred_ns())
+        };
+        if overdue().is_none() {
+            return;
+        }
+        self.poll(device);
+        if let Some(opcode) = overdue() {
+            self.fail(device, Reason::CommandTimeout, opcode.into());
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! The event queue, and the ring of received datagrams that it announces.
+
+use core::mem::offset_of;
+
+use ndk_sys::NDIS_STATUS;
+use vrnic_abi::cm::{CmEnable, CmReceive};
+use vrnic_abi::doorbell::{CM_CONSUMER, EQ, EQ_ARM, EQ_ARMED, EQ_CONSUMER, EQ_STRIDE};
+use vrnic_abi::event::{Event, EventKind};
+use vrnic_abi::resource::{EQ_ASYNC, EqCreate, Ring};
+
+use super::device::Device;
+use super::health::Reason;
+use super::ring::Consumer;
+use crate::os::dma::Coherent;
+use crate::os::handle::AdapterHandle;
+use crate::os::irql::Passive;
+use crate::os::lock::SpinLock;
+
+/// Logarithm of the entries in the event queue: more than datagrams can be announced at a time.
+const EQ_LOG2: u8 = 10;
+/// Logarithm of the slots in the receive ring.
+const RECEIVE_LOG2: u8 = 9;
+
+/// What the device has to tell.
+pub enum NicEvent {
+    /// A datagram of the connection manager.
+    Receive(CmReceive),
+    /// The link may have changed.
+    Link,
+}
+
+/// An event that a working device does not write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Garbage(pub Reason, pub u32);
+
+/// Both rings. They belong together: each datagram is announced by one event, in the order of the ring.
+pub struct EventQueue {
+    events: Coherent,
+    receives: Coherent,
+    number: u32,
+    state: SpinLock<State>,
+}
+
+struct State {
+    events: Consumer,
+    receives: Consumer,
+}
+
+/// The rings before the device knows them.
+pub struct EventRings {
+    events: Coherent,
+    receives: Coherent,
+}
+
+impl EventRings {
+    /// Allocates them.
+    ///
+    /// # Errors
+    ///
+    /// No memory.
+    pub fn new(passive: &Passive, adapter: AdapterHandle) -> Result<Self, NDIS_STATUS> {
+        let events = Coherent::allocate(passive, adapter, size_of::<Event>() << EQ_LOG2)?;
+        let receives = Coherent::allocate(passive, adapter, size_of::<CmReceive>() << RECEIVE_LOG2)?;
+        Ok(Self { events, receives })
+    }
+
+    /// Input of `CREATE_EQ`.
+    pub fn create(&self, vector: u16) -> EqCreate {
+        EqCreate { ring: ring(&self.events, EQ_LOG2), vector: vector.into(), flags: EQ_ASYNC.into() }
+    }
+
+    /// Input of `CM_ENABLE` with event queue `number`.
+    pub fn enable(&self, number: u32) -> CmEnable {
+        CmEnable { ring: ring(&self.receives, RECEIVE_LOG2), eqn: number.into(), reserved: 0.into() }
+    }
+
+    /// The queue that the device has made of them, with the number that it gave (below the limit that it has told).
+    pub fn into_queue(self, number: u32) -> EventQueue {
+        let state = State { events: Consumer::new(EQ_LOG2.into()), receives: Consumer::new(RECEIVE_LOG2.into()) };
+        EventQueue { events: self.events, receives: self.receives, number, state: SpinLock::new(state) }
+    }
+}
+
+fn ring(memory: &Coherent, log2_entries: u8) -> Ring {
+    Ring { addr: memory.device_address().into(), log2_entries, levels: 0, reserved: [0; 6] }
+}
+
+impl EventQueue {
+    fn doorbell(&self) -> u64 {
+        EQ + u64::from(self.number) * EQ_STRIDE
+    }
+
+    /// Takes the next event; `None` if there is none. At most `DISPATCH_LEVEL`.
+    ///
+    /// # Errors
+    ///
+    /// The device wrote something that it must not: nothing more can be believed.
+    pub fn take(&self, device: &Device) -> Result<Option<NicEvent>, Garbage> {
+        let mut state = self.state.lock();
+        let place = state.events.slot() * size_of::<Event>();
+        if !state.events.owns(self.events.load_u8(place + offset_of!(Event, owner))) {
+            return Ok(None);
+        }
+        let event: Event = self.events.read_value(place);
+        state.events.advance();
+        device.ring(self.doorbell() + EQ_CONSUMER, state.events.index());
+        match EventKind(event.kind.get()) {
+            EventKind::CM_MAD => self.receive(device, &mut state, event.number.get()).map(Some),
+            EventKind::LINK => Ok(Some(NicEvent::Link)),
+            EventKind::FATAL => Err(Garbage(Reason::Fatal, event.number.get())),
+            EventKind::CM_ERROR => Err(Garbage(Reason::ReceiveRing, event.number.get())),
+            // Of objects that do not exist.
+            kind => Err(Garbage(Reason::BadEvent, kind.0.into())),
+        }
+    }
+
+    /// Copies the datagram of slot `index` and gives the slot back.
+    fn receive(&self, device: &Device, state: &mut State, index: u32) -> Result<NicEvent, Garbage> {
+        if index != state.receives.index() {
+            return Err(Garbage(Reason::BadReceiveIndex, index));
+        }
+        let received = self.receives.read_value(state.receives.slot() * size_of::<CmReceive>());
+        state.receives.advance();
+        device.ring(CM_CONSUMER, state.receives.index());
+        Ok(NicEvent::Receive(received))
+    }
+
+    /// Asks for an interrupt at the next event. The caller looks at the queue once more afterwards.
+    pub fn arm(&self, device: &Device) {
+        device.ring(self.doorbell() + EQ_ARM, EQ_ARMED);
+    }
+}
