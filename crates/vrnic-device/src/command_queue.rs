@@ -176,7 +176,8 @@ impl Device {
     }
 
     fn write_completion(&mut self, mut completion: Completion, wrong_phase: bool) {
-        let Some(commands) = &mut self.commands else {
+        // A command can have ended in the fatal state, in which nothing is written any more.
+        let (true, Some(commands)) = (self.is_ready(), &mut self.commands) else {
             return;
         };
         let addr = commands.queue.completion(commands.written);
@@ -233,12 +234,5 @@ impl Device {
         completion.tag = tag.into();
         completion.status = status.into();
         self.write_completion(completion, false);
-    }
-}
-
-impl Failure {
-    /// A failure without detail.
-    pub const fn new(status: Status) -> Self {
-        Self { status, syndrome: 0 }
     }
 }

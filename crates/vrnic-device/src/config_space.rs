@@ -1,7 +1,6 @@
 //! PCI configuration space: a type 0 header, power management, MSI-X and PCI Express capabilities.
 //!
-//! Bytes and two masks: which bits software may write, and which it clears by writing one. What has an effect beyond its
-//! own bits is told to the caller as an [`Effect`].
+//! Bytes and two masks: which bits software may write, and which it clears by writing one.
 
 use vrnic_abi::pci;
 
@@ -30,15 +29,6 @@ const MSIX_MASK_ALL: u16 = 1 << 14;
 const EXP: usize = 0x60;
 const EXP_CONTROL: usize = EXP + 8;
 const EXP_FLR: u16 = 1 << 15;
-
-/// What a write to the configuration space asks for beyond the bits that it changed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Effect {
-    /// Function level reset.
-    pub reset: bool,
-    /// The MSI-X control word may have changed: pending interrupts may go out now.
-    pub msix: bool,
-}
 
 /// The configuration space.
 pub(crate) struct ConfigSpace {
@@ -155,23 +145,22 @@ impl ConfigSpace {
         }
     }
 
-    /// Writes bytes, and says what else the write asks for.
-    pub fn write(&mut self, offset: u16, data: &[u8]) -> Effect {
+    /// Writes bytes. True if that asks for a function level reset.
+    pub fn write(&mut self, offset: u16, data: &[u8]) -> bool {
         let power_state = self.power_state();
-        let mut effect = Effect::default();
+        let mut reset = false;
         for (at, new) in (usize::from(offset)..SIZE).zip(data) {
             let writable = self.writable[at];
             let cleared = self.write_one_clears[at] & new;
             self.bytes[at] = (self.bytes[at] & !writable | new & writable) & !cleared;
-            effect.msix |= at == MSIX_CONTROL + 1;
-            effect.reset |= at == EXP_CONTROL + 1 && new & EXP_FLR.to_be_bytes()[0] != 0;
+            reset |= at == EXP_CONTROL + 1 && new & EXP_FLR.to_be_bytes()[0] != 0;
         }
         if !matches!(self.power_state(), 0 | PM_D3HOT) {
             // D1 and D2 do not exist: the write of such a state is ignored (PCI Power Management 1.2, 3.2.4).
             let control = self.get16(PM_CONTROL) & !PM_D3HOT;
             self.set16(PM_CONTROL, control | power_state);
         }
-        effect
+        reset
     }
 
     fn power_state(&self) -> u16 {

@@ -205,6 +205,13 @@ impl Device {
         self.link_event_owed = !self.post_async_event(event);
     }
 
+    fn post_owed_link_event(&mut self) {
+        let eqn = self.event_queues.asynchronous().filter(|_| self.link_event_owed);
+        if eqn.is_some_and(|eqn| self.event_queue_has_room(eqn)) {
+            self.post_link_event();
+        }
+    }
+
     /// True if the event was written, or nobody wants it.
     fn post_async_event(&mut self, event: Event) -> bool {
         self.event_queues
@@ -232,14 +239,8 @@ impl Device {
         }
         let mut changed = self.poll_event_queues();
         changed |= self.poll_cm_consumer();
-        if self.link_event_owed
-            && self
-                .event_queues
-                .asynchronous()
-                .is_some_and(|eqn| self.event_queue_has_room(eqn))
-        {
-            self.post_link_event();
-        }
+        self.post_owed_link_event();
+        self.post_owed_cm_error();
         changed
     }
 

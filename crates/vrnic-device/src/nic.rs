@@ -98,8 +98,7 @@ impl Nic {
         if !device.is_present() {
             return;
         }
-        let effect = device.config_space.write(offset, data);
-        if effect.reset {
+        if device.config_space.write(offset, data) {
             device.function_reset();
         }
         device.configuration_changed();

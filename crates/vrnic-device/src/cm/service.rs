@@ -28,8 +28,10 @@ pub(crate) struct CmService {
     indexes: Indexes,
     /// Sequence number of the next datagram that we send.
     psn: Psn,
-    /// The ring could not be written, or the driver's index was wrong.
-    failed: bool,
+    /// Why the service is in error: the ring could not be written, or the driver's index was wrong.
+    error: Option<FatalSyndrome>,
+    /// The event queue was full when the error happened: the driver is told when there is room.
+    error_event_owed: bool,
     pub half_open: HalfOpen,
 }
 
@@ -43,7 +45,8 @@ impl CmService {
             eqn,
             indexes: Indexes::default(),
             psn: Psn::default(),
-            failed: false,
+            error: None,
+            error_event_owed: false,
             half_open,
         }
     }
@@ -55,7 +58,7 @@ impl CmService {
 
     /// Nothing has gone wrong.
     pub fn is_working(&self) -> bool {
-        !self.failed
+        self.error.is_none()
     }
 
     /// Takes over the driver's consumer index. True if it moved.
@@ -76,7 +79,7 @@ impl CmService {
 impl Device {
     /// Looks at the consumer index of the receive ring. True if it moved.
     pub fn poll_cm_consumer(&mut self) -> bool {
-        let Some(cm) = self.cm.as_mut().filter(|cm| !cm.failed) else {
+        let Some(cm) = self.cm.as_mut().filter(|cm| cm.is_working()) else {
             return false;
         };
         cm.refresh(&self.doorbells).unwrap_or_else(|syndrome| {
@@ -89,7 +92,7 @@ impl Device {
     /// `frame` came to.
     pub fn receive_mad(&mut self, frame: &Frame<'_>, gid_index: u16, mad: &Mad) {
         self.poll_cm_consumer();
-        let Some(cm) = self.cm.as_mut().filter(|cm| !cm.failed) else {
+        let Some(cm) = self.cm.as_mut().filter(|cm| cm.is_working()) else {
             return count(&mut self.statistics.drop_no_receiver, 1);
         };
         let delivered = !cm.is_full() && {
@@ -100,13 +103,11 @@ impl Device {
                 return self.fail_cm(FatalSyndrome::DMA_FAULT);
             }
             // The slot is ours until an event announces it: if there is no room for the event, the datagram is dropped.
-            self.post_event(
-                eqn,
-                Event {
-                    number: producer.into(),
-                    ..new_event(EventKind::CM_MAD)
-                },
-            )
+            let event = Event {
+                number: producer.into(),
+                ..new_event(EventKind::CM_MAD)
+            };
+            self.post_event(eqn, event)
         };
         let Some(cm) = &mut self.cm else { return };
         if delivered {
@@ -124,16 +125,32 @@ impl Device {
 
     /// Stops the service: the driver is told, and has to disable it.
     fn fail_cm(&mut self, syndrome: FatalSyndrome) {
-        let Some(cm) = &mut self.cm else { return };
-        cm.failed = true;
-        let eqn = cm.eqn;
-        self.post_event(
-            eqn,
-            Event {
-                number: syndrome.0.into(),
-                ..new_event(EventKind::CM_ERROR)
-            },
-        );
+        if let Some(cm) = &mut self.cm {
+            cm.error = Some(syndrome);
+            self.post_cm_error();
+        }
+    }
+
+    /// Tells the driver that the service is in error, if it has not been told for want of room.
+    pub fn post_owed_cm_error(&mut self) {
+        let eqn = self.cm.as_ref().filter(|cm| cm.error_event_owed).map(|cm| cm.eqn);
+        if eqn.is_some_and(|eqn| self.event_queue_has_room(eqn)) {
+            self.post_cm_error();
+        }
+    }
+
+    fn post_cm_error(&mut self) {
+        let Some((eqn, error)) = self.cm.as_ref().and_then(|cm| Some((cm.eqn, cm.error?))) else {
+            return;
+        };
+        let event = Event {
+            number: error.0.into(),
+            ..new_event(EventKind::CM_ERROR)
+        };
+        let posted = self.post_event(eqn, event);
+        if let Some(cm) = &mut self.cm {
+            cm.error_event_owed = !posted;
+        }
     }
 
     /// Sends a datagram to queue pair `dest_qp`.

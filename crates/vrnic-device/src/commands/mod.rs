@@ -21,6 +21,13 @@ pub(crate) struct Failure {
     pub syndrome: u32,
 }
 
+impl Failure {
+    /// A failure without detail.
+    pub const fn new(status: Status) -> Self {
+        Self { status, syndrome: 0 }
+    }
+}
+
 /// Added to the offsets of fields in mailboxes.
 pub(crate) const IN_MAILBOX: u32 = 0x1000;
 

@@ -397,6 +397,22 @@ fn a_wrong_consumer_index_stops_the_service() {
 }
 
 #[test]
+fn an_error_while_the_event_queue_is_full_is_told_later() {
+    let mut rig = Rig::cm();
+    for _ in 0..1 << EQ_LOG2 {
+        assert!(rig.nic.faults().event(0, Event::new_zeroed()));
+    }
+    rig.consume_mads(1);
+    rig.hear(req(1));
+    for _ in 0..1 << EQ_LOG2 {
+        assert_eq!(rig.take_event().unwrap().kind.get(), 0);
+    }
+    rig.kick();
+    rig.wait("the CM error", |rig| rig.peek_event().is_some());
+    assert_failed(&mut rig, FatalSyndrome::BAD_DOORBELL);
+}
+
+#[test]
 fn a_ring_that_cannot_be_written_stops_the_service() {
     let mut rig = Rig::cm();
     rig.host.map(CM_RING, false);
