@@ -1,12 +1,20 @@
 //! What `./x` runs, as a library: the tests use the Linux peer and the capture checks directly.
 //!
+//! - [`demo`]: the demo, with a scripted or a Linux peer
+//! - [`check`]: tests, lints, documentation, benchmarks
 //! - [`driver`]: the Windows images, built on this machine
+//! - [`abi`]: the layouts of the Windows structures, printed
 //! - [`doctor`]: what the machine has and lacks
 //! - [`packages`]: what the host must have, and installing it
 //! - [`peer`]: a Linux guest with soft-RoCE as the RDMA peer
-//! - [`tshark`]: captures decoded by Wireshark
-//! - [`progress`], [`paths`]: how it talks to people, and where things are
+//! - [`capture`], [`tshark`]: captures decoded by Wireshark
+//! - [`cargo`], [`progress`], [`paths`]: running Cargo, how it talks to people, and where things are
 
+pub mod abi;
+pub mod capture;
+pub mod cargo;
+pub mod check;
+pub mod demo;
 pub mod doctor;
 pub mod driver;
 pub mod packages;

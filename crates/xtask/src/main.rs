@@ -1,43 +1,68 @@
 //! The commands behind `./x`.
 
+use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Result;
 use clap::{Arg, Command};
-use xtask::paths;
 use xtask::peer::{LinuxPeer, PeerConfig, PeerFiles, Wire};
 use xtask::progress::Step;
-use xtask::{doctor, driver};
+use xtask::{abi, capture, check, demo, doctor, driver, paths};
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
+    // Not `fn main() -> Result`: that prints errors in the form for developers, with a backtrace.
+    run().unwrap_or_else(|error| {
+        eprintln!("x: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn run() -> Result<ExitCode> {
     match command_line().get_matches().subcommand() {
-        Some(("peer", arguments)) => peer(arguments.get_many::<String>("command").unwrap_or_default()),
-        Some(("driver", arguments)) => driver::run(arguments),
-        Some(("clippy-windows", _)) => driver::clippy(),
-        Some(("doctor", _)) => doctor::run(),
+        Some(("demo", arguments)) => return demo::run(arguments),
+        Some(("test", arguments)) => check::test(arguments)?,
+        Some(("lint", _)) => check::lint()?,
+        Some(("docs", _)) => check::docs()?,
+        Some(("bench", arguments)) => check::bench(arguments)?,
+        Some(("driver", arguments)) => driver::run(arguments)?,
+        Some(("clippy-windows", _)) => driver::clippy()?,
+        Some(("abi", _)) => abi::run()?,
+        Some(("peer", arguments)) => peer(arguments.get_many::<String>("command").unwrap_or_default())?,
+        Some(("capture", arguments)) => capture::run(arguments)?,
+        Some(("doctor", _)) => doctor::run()?,
         _ => unreachable!("clap asks for a subcommand and knows their names"),
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The command line. Built without clap's derive, which would double the time until `./x` starts on a fresh clone.
 fn command_line() -> Command {
     Command::new("x")
+        .bin_name("./x")
         .about("Builds, tests and shows vrnic. Each command installs what it needs.")
         .subcommand_required(true)
         .arg_required_else_help(true)
+        .subcommand(demo::command())
+        .subcommands(check::commands())
         .subcommand(driver::command())
         .subcommand(driver::clippy_command())
-        .subcommand(doctor::command())
         .subcommand(
-            Command::new("peer")
-                .about("Prepare the Linux peer (QEMU, a Debian kernel with soft-RoCE, an initramfs), and try it")
-                .arg(
-                    Arg::new("command")
-                        .num_args(0..)
-                        .trailing_var_arg(true)
-                        .allow_hyphen_values(true)
-                        .help("Boot it with nobody else on the wire and run this shell command, such as `rdma link`"),
-                ),
+            Command::new("abi").about("Print the sizes and offsets of all structures of ndk-sys as JSON"),
+        )
+        .subcommand(peer_command())
+        .subcommand(capture::command())
+        .subcommand(doctor::command())
+}
+
+fn peer_command() -> Command {
+    Command::new("peer")
+        .about("Prepare the Linux peer (QEMU, a Debian kernel with soft-RoCE, an initramfs), and try it")
+        .arg(
+            Arg::new("command")
+                .num_args(0..)
+                .trailing_var_arg(true)
+                .allow_hyphen_values(true)
+                .help("Boot it with nobody else on the wire and run this shell command, such as `rdma link`"),
         )
 }
 

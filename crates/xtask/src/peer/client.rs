@@ -220,12 +220,18 @@ impl Connecting {
     /// # Errors
     /// As [`LinuxPeer::connect`].
     pub fn events(self) -> Result<Vec<ClientEvent>> {
-        let finished = self.running.finish(self.limit)?;
-        finished
-            .lines
+        self.lines()?
             .iter()
             .map(|line| ClientEvent::parse(line))
             .collect()
+    }
+
+    /// Waits for the end of the attempts and returns what the client printed.
+    ///
+    /// # Errors
+    /// As [`LinuxPeer::connect`], except that the lines may be of any form.
+    pub fn lines(self) -> Result<Vec<String>> {
+        Ok(self.running.finish(self.limit)?.lines)
     }
 }
 
@@ -239,7 +245,11 @@ fn data_argument(data: &[u8]) -> String {
     })
 }
 
-fn parse_hex(text: &str) -> Result<Vec<u8>> {
+/// Reads bytes from hexadecimal digits.
+///
+/// # Errors
+/// When something else is in `text`, or the number of digits is odd.
+pub fn parse_hex(text: &str) -> Result<Vec<u8>> {
     if !text.is_ascii() || !text.len().is_multiple_of(2) {
         bail!("not hexadecimal: {text}");
     }
