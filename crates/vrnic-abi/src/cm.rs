@@ -2,12 +2,13 @@
 //! table of the port's addresses.
 //!
 //! Received MADs (queue pair 1, class 7) that pass the ICRC and address a valid GID go to a ring of [`CmReceive`] slots
-//! in host memory, each announced by an event [`crate::event::EventKind::CM_MAD`]. When the ring is full the MAD is
-//! dropped and counted: it is a datagram, its sender retries.
+//! in host memory, each announced by one event [`crate::event::EventKind::CM_MAD`]. When the ring, or the event queue, is full
+//! the MAD is dropped and counted: it is a datagram, its sender retries.
 //!
-//! The firmware follows half-open connections: a REQ from a peer opens one, named by the peer's address and communication
-//! id; a REJ or DREQ from that peer with that id abandons it. [`crate::cmd::Opcode::CM_SEND`] of a REP, REJ or MRA
-//! for an abandoned one completes with [`crate::cmd::Status::PEER_ABANDONED`] and sends nothing.
+//! The firmware follows half-open connections: a REQ or REP from a peer opens one, named by the peer's address and
+//! communication id; a REJ or DREQ from that peer with that id abandons it. [`crate::cmd::Opcode::CM_SEND`] of a REP, REJ
+//! or MRA for an abandoned one completes with [`crate::cmd::Status::PEER_ABANDONED`] and sends nothing. The manual has the
+//! rules in full.
 
 use crate::resource::Ring;
 use crate::{U16, U32};

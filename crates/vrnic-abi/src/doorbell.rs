@@ -6,7 +6,7 @@
 //! doorbells once more between setting [`SLEEP`] and going to sleep, so no doorbell is lost.
 //!
 //! Producer and consumer indexes run freely modulo 2^32; rings use their low bits. The device checks every index
-//! against its private copy: one that went back, or ran ahead by more than the ring, puts the object into error.
+//! against its private copy: one that went back, or ran ahead by more than the ring, puts the object into error (for an event queue: the device).
 
 /// Queue pair doorbells: [`QP_STRIDE`] bytes for each QP number.
 pub const QP: u64 = 0x00_0000;
