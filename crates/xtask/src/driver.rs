@@ -115,7 +115,7 @@ pub fn run(arguments: &ArgMatches) -> Result<()> {
 /// When something that the build needs cannot be had, and when the build fails; Cargo has then said why.
 pub fn build(image: Image, profile: Profile) -> Result<PathBuf> {
     let toolchain = set_up()?;
-    let mut cargo = cargo(toolchain, "rustc");
+    let mut cargo = cargo(toolchain, "rustc")?;
     cargo.args(["--package", image.package(), "--lib", "--crate-type", "cdylib"]);
     cargo.args(["--profile", profile.name(), "--"]);
     for argument in link::arguments(image)? {
@@ -139,12 +139,12 @@ pub fn clippy_command() -> clap::Command {
 pub fn clippy() -> Result<()> {
     let toolchain = set_up()?;
     let wrapper = toolchain.clippy_driver()?;
-    let mut cargo = cargo(toolchain, "check");
+    let mut cargo = cargo(toolchain, "check")?;
     cargo.args(["--package", "vrnic", "--package", "wrong-driver", "--lib"]);
     // `cargo clippy` looks at members of the workspace only, and the driver is a dependency here. Crates from the
     // registry are compiled with their lints capped, so they stay silent.
     cargo.env("RUSTC_WRAPPER", wrapper);
-    cargo.args(["--config", &format!("target.{TARGET}.rustflags=['-Dwarnings']")]);
+    configure(&mut cargo, "rustflags=['-Dwarnings']");
     cargo.arg("--target-dir").arg(target_dir().join("clippy"));
     succeed(&mut cargo)
 }
@@ -156,7 +156,7 @@ fn set_up() -> Result<Toolchain> {
 }
 
 /// A `cargo` command in `xbuild` for the Windows target.
-fn cargo(toolchain: Toolchain, subcommand: &str) -> Command {
+fn cargo(toolchain: Toolchain, subcommand: &str) -> Result<Command> {
     let mut cargo = toolchain.cargo(subcommand);
     cargo.current_dir(paths::workspace().join("xbuild"));
     cargo.args(["--target", TARGET]);
@@ -174,14 +174,24 @@ fn cargo(toolchain: Toolchain, subcommand: &str) -> Command {
         "BINDGEN_EXTRA_CLANG_ARGS",
         format!("-isystem {}", toolchain::CLANG_HEADERS),
     );
-    cargo.args([
-        "--config",
-        &format!(
-            "target.{TARGET}.linker='{}'",
-            toolchain::llvm("lld-link").display()
-        ),
-    ]);
-    cargo
+    configure(&mut cargo, &format!("linker='{}'", link::linker().display()));
+    cargo.env("VRNIC_LLD_LINK", toolchain::llvm("lld-link"));
+    cargo.env("VRNIC_ROOT", paths::workspace());
+    cargo.env("RUSTC_WRAPPER", paths::workspace().join("xbuild/support/rustc"));
+    // Compiler messages keep the real paths, so that an editor finds them.
+    configure(&mut cargo, "rustflags=['--remap-path-scope=object']");
+    for (from, to) in toolchain.neutral_paths()? {
+        configure(
+            &mut cargo,
+            &format!("rustflags=['--remap-path-prefix={}={to}']", from.display()),
+        );
+    }
+    Ok(cargo)
+}
+
+/// Adds a setting for the Windows target. Cargo joins the flags of several such settings.
+fn configure(cargo: &mut Command, setting: &str) {
+    cargo.args(["--config", &format!("target.{TARGET}.{setting}")]);
 }
 
 /// The build directory, shared by all that build the images.

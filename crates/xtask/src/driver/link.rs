@@ -61,6 +61,12 @@ const LINK_ARGUMENTS: [&str; 17] = [
     "netio.lib",
 ];
 
+/// The program that rustc runs as its linker.
+#[must_use]
+pub fn linker() -> PathBuf {
+    paths::workspace().join("xbuild/support/lld-link")
+}
+
 /// The sources of what the linker gets besides the crates.
 #[derive(Hash)]
 struct Inputs {

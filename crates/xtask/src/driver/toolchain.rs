@@ -4,6 +4,7 @@
 //! browsers does: it is recent, and its package of the standard library's sources lets Cargo build `core` and `alloc`
 //! for the target (`-Zbuild-std`, an unstable option: hence `RUSTC_BOOTSTRAP`).
 
+use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -145,15 +146,22 @@ impl Toolchain {
         }
     }
 
-    /// Where this toolchain's libraries and sources are.
+    /// Folders whose names depend on the machine, and what panic messages and symbols say in their place.
     ///
     /// # Errors
-    /// When the compiler cannot be asked.
-    pub fn sysroot(self) -> Result<PathBuf> {
-        match self {
-            Self::Rustup => ask_rustc(&["--print", "sysroot"]).map(PathBuf::from),
-            Self::Debian => Ok("/usr".into()),
+    /// When there is no home folder.
+    pub fn neutral_paths(self) -> Result<Vec<(PathBuf, &'static str)>> {
+        let cargo_home = match env::var_os("CARGO_HOME") {
+            Some(folder) => PathBuf::from(folder),
+            None => env::home_dir()
+                .context("there is no home folder: set CARGO_HOME")?
+                .join(".cargo"),
+        };
+        let mut paths = vec![(cargo_home, "/cargo"), (paths::workspace(), "/vrnic")];
+        if self == Self::Debian {
+            paths.push(("/usr/lib/rustlib/src/rust".into(), "/rust"));
         }
+        Ok(paths)
     }
 }
 
