@@ -125,12 +125,12 @@ unsafe impl Send for Export {}
 macro_rules! exports {
     (
         $(#[$attribute:meta])*
-        pub static $table:ident: $module:literal = {
+        $visibility:vis static $table:ident: $module:literal = {
             $($name:ident = $kind:ident($target:expr $(, $rule:expr)?);)*
         }
     ) => {
         $(#[$attribute])*
-        pub static $table: &[$crate::exports::Export] = {
+        $visibility static $table: &[$crate::exports::Export] = {
             #[allow(unused_imports, clippy::allow_attributes, reason = "not every table uses every rule")]
             use $crate::{cpu::irql::*, exports::{any, at_least, at_most, between, exactly}};
             &[$($crate::exports::Export {

@@ -116,7 +116,7 @@ impl Kernel {
     }
 
     /// Calls a driver function: see [`call::call`].
-    #[must_use]
+    #[expect(clippy::must_use_candidate, reason = "many driver functions return nothing")]
     pub fn call(&self, target: usize, arguments: &[u64]) -> u64 {
         call::call(target, arguments)
     }

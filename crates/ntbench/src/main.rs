@@ -1,10 +1,12 @@
 //! The bench's command line.
 
 use clap::{Parser, Subcommand};
+use ntbench::demo;
+use ntbench::check;
 use ntbench::exports::{self, Binding};
 use ntbench::verifier::{Rule, irql};
 use ntbench::{Config, Kernel};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 #[derive(Parser)]
@@ -31,6 +33,16 @@ enum Command {
         #[arg(long, default_value_t = 2)]
         processors: usize,
     },
+    /// Take a driver through everything that the bench can do with it; a broken rule is exit code 86.
+    Check {
+        /// The .sys file; its PDB is expected beside it.
+        path: PathBuf,
+        /// Name of the service, which chooses the fault of wrong.sys; the file's name by default.
+        #[arg(long, alias = "service")]
+        fault: Option<String>,
+    },
+    /// Show vrnic.sys reject a connection request.
+    Demo(demo::Arguments),
     /// List the exports that drivers can import, with their IRQL rules.
     Imports,
     /// List the rules that the verifier checks.
@@ -44,11 +56,23 @@ fn main() -> ExitCode {
             service,
             processors,
         } => {
-            let name = path
-                .file_stem()
-                .map_or_else(|| "driver".into(), |stem| stem.to_string_lossy().into_owned());
-            load(&path, &service.unwrap_or(name), processors)
+            let service = service.unwrap_or_else(|| file_stem(&path));
+            load(&path, &service, processors)
         }
+        Command::Check { path, fault } => {
+            let service = fault.unwrap_or_else(|| file_stem(&path));
+            match check::run(&path, &service) {
+                Ok(()) => {
+                    println!("no rule was broken");
+                    ExitCode::SUCCESS
+                }
+                Err(error) => {
+                    eprintln!("ntbench: {error}");
+                    ExitCode::FAILURE
+                }
+            }
+        }
+        Command::Demo(arguments) => demo::run(&arguments),
         Command::Imports => {
             list_imports();
             ExitCode::SUCCESS
@@ -62,7 +86,11 @@ fn main() -> ExitCode {
     }
 }
 
-fn load(path: &std::path::Path, service: &str, processors: usize) -> ExitCode {
+fn file_stem(path: &Path) -> String {
+    path.file_stem().map_or_else(|| "driver".into(), |stem| stem.to_string_lossy().into_owned())
+}
+
+fn load(path: &Path, service: &str, processors: usize) -> ExitCode {
     let kernel = Kernel::boot(&Config {
         processors,
         ..Config::default()

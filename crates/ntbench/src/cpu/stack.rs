@@ -97,7 +97,10 @@ pub fn is_stack(header: usize, address: usize) -> bool {
 }
 
 /// Sets where the next nested call starts; returns the previous place.
-#[expect(clippy::must_use_candidate, reason = "who restores it does not need the old value")]
+#[expect(
+    clippy::must_use_candidate,
+    reason = "who restores it does not need the old value"
+)]
 pub fn set_kernel_rsp(header: usize, rsp: u64) -> u64 {
     let field = header + offset_of!(StackHeader, kernel_rsp);
     let previous = memory::read(field);

@@ -2,11 +2,13 @@
 
 use object::LittleEndian as LE;
 use object::pe::{
-    IMAGE_DIRECTORY_ENTRY_LOAD_CONFIG, IMAGE_FILE_MACHINE_AMD64, IMAGE_GUARD_CF_FUNCTION_TABLE_SIZE_MASK,
-    IMAGE_GUARD_CF_FUNCTION_TABLE_SIZE_SHIFT, IMAGE_SCN_MEM_DISCARDABLE, IMAGE_SCN_MEM_EXECUTE,
-    IMAGE_SCN_MEM_WRITE, IMAGE_SUBSYSTEM_NATIVE, ImageLoadConfigDirectory64, ImageNtHeaders64,
+    IMAGE_DIRECTORY_ENTRY_EXCEPTION, IMAGE_DIRECTORY_ENTRY_LOAD_CONFIG, IMAGE_FILE_MACHINE_AMD64,
+    IMAGE_GUARD_CF_FUNCTION_TABLE_SIZE_MASK, IMAGE_GUARD_CF_FUNCTION_TABLE_SIZE_SHIFT,
+    IMAGE_SCN_MEM_DISCARDABLE, IMAGE_SCN_MEM_EXECUTE, IMAGE_SCN_MEM_WRITE, IMAGE_SUBSYSTEM_NATIVE,
+    ImageLoadConfigDirectory64, ImageNtHeaders64,
 };
 use object::read::pe::{ImageNtHeaders, Import, PeFile64};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use crate::memory::{Protection, page_up};
@@ -100,6 +102,8 @@ pub struct PeImage {
     pub imports: Vec<ImportSlot>,
     /// Present when the image was built with Control Flow Guard.
     pub guard: Option<GuardTables>,
+    /// Where the table of functions with their unwind data is; empty if there is none.
+    pub exception_table: Range<usize>,
 }
 
 impl PeImage {
@@ -139,6 +143,7 @@ impl PeImage {
             relocations: read_relocations(&file, size)?,
             imports: read_imports(&file)?,
             guard: read_guard(&file, &sections)?,
+            exception_table: read_exception_table(&file),
             sections,
         };
         let executable = |rva: usize| {
@@ -150,6 +155,19 @@ impl PeImage {
             return Err("the entry point is not in an executable section".into());
         }
         Ok(image)
+    }
+
+    /// Length of a section's content without the padding that files have behind the table of functions: unwinders
+    /// search that table.
+    #[must_use]
+    pub fn unpadded_length(&self, section: &Section) -> usize {
+        let table = &self.exception_table;
+        let length = section.data.len();
+        if section.rva == table.start {
+            length.min(table.len())
+        } else {
+            length
+        }
     }
 
     /// The section that contains an offset.
@@ -305,6 +323,14 @@ fn read_imports(file: &PeFile64<'_>) -> Result<Vec<ImportSlot>, FormatError> {
         }
     }
     Ok(imports)
+}
+
+fn read_exception_table(file: &PeFile64<'_>) -> Range<usize> {
+    let directory = file.data_directory(IMAGE_DIRECTORY_ENTRY_EXCEPTION);
+    directory.map_or(0..0, |directory| {
+        let start = directory.virtual_address.get(LE) as usize;
+        start..start.saturating_add(directory.size.get(LE) as usize)
+    })
 }
 
 fn read_guard(file: &PeFile64<'_>, sections: &[Section]) -> Result<Option<GuardTables>, FormatError> {

@@ -87,13 +87,17 @@ impl LoadedImage {
 
     /// Offsets of the functions that have unwind data.
     fn functions(&self) -> Vec<usize> {
-        let pdata = self.file.sections.iter().find(|section| section.name == ".pdata");
-        pdata.map_or_else(Vec::new, |section| {
-            let entries = section.data.chunks_exact(12);
-            entries
-                .map(|entry| u32::from_le_bytes([entry[0], entry[1], entry[2], entry[3]]) as usize)
-                .collect()
-        })
+        let table = &self.file.exception_table;
+        let section = self.file.section_at(table.start);
+        let entries = section.and_then(|section| {
+            section
+                .data
+                .get(table.start - section.rva..table.end - section.rva)
+        });
+        let entries = entries.unwrap_or_default().chunks_exact(12);
+        entries
+            .map(|entry| u32::from_le_bytes([entry[0], entry[1], entry[2], entry[3]]) as usize)
+            .collect()
     }
 
     fn protect(&self) {
@@ -106,8 +110,9 @@ impl LoadedImage {
 
     fn register_symbols(&self, path: &Path) {
         let sections = self.file.sections.iter().map(|section| {
-            let range = section.rva as u64..(section.rva + section.data.len()) as u64;
-            (section.name.clone(), range, section.data.clone().into())
+            let length = self.file.unpadded_length(section);
+            let range = section.rva as u64..(section.rva + length) as u64;
+            (section.name.clone(), range, section.data[..length].into())
         });
         symbols::add(Module {
             name: path

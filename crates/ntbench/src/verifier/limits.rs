@@ -20,6 +20,10 @@ pub struct Limits {
     pub stall: Duration,
     /// All stalls of one call into a driver at DISPATCH level.
     pub stall_total: Duration,
+    /// Real time until an OID request that has pended is completed (Driver Verifier's `NdisTimedOidComplete`).
+    pub oid: Duration,
+    /// Real time until an NDK request that has pended is completed, when nothing keeps the provider from doing so.
+    pub ndk_completion: Duration,
 }
 
 impl Limits {
@@ -30,6 +34,8 @@ impl Limits {
         spin: Duration::from_secs(10),
         stall: Duration::from_micros(50),
         stall_total: Duration::from_millis(1),
+        oid: Duration::from_secs(12),
+        ndk_completion: Duration::from_secs(20),
     };
 }
 
