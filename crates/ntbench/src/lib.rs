@@ -3,11 +3,15 @@
 //!
 //! `pe` loads images, `cpu` runs them, `nt` is ntoskrnl.exe, `verifier` checks, `symbols` names what went wrong, `kernel` ties them together.
 
+pub mod check;
 pub mod cpu;
+pub mod demo;
 pub mod exports;
 pub mod kernel;
+pub mod machine;
 pub mod memory;
 pub mod ndis;
+pub mod ndk;
 pub mod netio;
 pub mod nt;
 pub mod pci;

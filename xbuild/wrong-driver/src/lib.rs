@@ -5,6 +5,9 @@
 #![cfg(windows)]
 
 mod faults;
+mod kernel;
+mod miniport;
+mod provider;
 mod service;
 
 use wdk_alloc::WdkAllocator;
@@ -29,8 +32,6 @@ pub unsafe extern "system" fn DriverEntry(
 ) -> NTSTATUS {
     // SAFETY: the registry path is valid for the length of this call.
     let name = unsafe { service::name(registry_path) };
-    match faults::FAULTS.iter().find(|(fault, _)| service::is(name, fault)) {
-        Some((_, happen)) => happen(driver),
-        None => STATUS_OBJECT_NAME_NOT_FOUND,
-    }
+    let load = faults::Load { driver: driver.cast(), registry_path };
+    faults::happen(name, &load).unwrap_or(STATUS_OBJECT_NAME_NOT_FOUND)
 }

@@ -6,7 +6,7 @@ use super::{handles, status_of};
 use crate::cpu::irql::{DISPATCH_LEVEL, RaisedIrql};
 use crate::exports;
 use crate::memory;
-use crate::verifier::{BugCheck, Rule, Violation};
+use crate::verifier::{BugCheck, Rule, Violation, limits};
 use ndk_sys::{
     NDIS_OBJECT_TYPE_OID_REQUEST, NDIS_OID, NDIS_OID_REQUEST, NDIS_OID_REQUEST_REVISION_1, NDIS_REQUEST_TYPE,
     NDIS_STATUS, NDIS_STATUS_NOT_SUPPORTED, NDIS_STATUS_PENDING, NdisRequestQueryInformation,
@@ -15,7 +15,6 @@ use ndk_sys::{
 use parking_lot::{Condvar, Mutex};
 use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 exports! {
     /// Completion of OID requests.
@@ -24,9 +23,6 @@ exports! {
         NdisMDirectOidRequestComplete = function(ndis_m_direct_oid_request_complete, at_most(DISPATCH_LEVEL));
     }
 }
-
-/// How long an OID request may take (Driver Verifier's `NdisTimedOidComplete`).
-const OID_LIMIT: Duration = Duration::from_secs(12);
 
 /// The answer to a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -187,17 +183,18 @@ fn wait_for(at: usize, oid: NDIS_OID) -> NDIS_STATUS {
             "returned NDIS_STATUS_PENDING, which OID_NDK_SET_STATE never may",
         )
     }
+    let limit = limits::get().oid;
     let mut pending = PENDING.lock();
     loop {
         if let Some(Some(status)) = pending.get(&at) {
             return *status;
         }
-        if COMPLETED.wait_for(&mut pending, OID_LIMIT).timed_out() {
+        if COMPLETED.wait_for(&mut pending, limit).timed_out() {
             drop(pending);
             Violation::new(
                 Rule::NdisTimedOidComplete,
                 BugCheck::verifier(0x92001, [oid.into(), at as u64, 0]),
-                format!("OID request {oid:#x} was not completed within {OID_LIMIT:?}"),
+                format!("OID request {oid:#x} was not completed within {limit:?}"),
             )
             .advice("Complete a request that has pended, also when the device does not answer.")
             .stop()

@@ -6,7 +6,7 @@ use super::listener::{self, Listener};
 use super::objects::{self, Fixed, Id};
 use super::requests::{self, Creation};
 use super::rules::broken;
-use super::{COMPLETION_LIMIT, Connector, ok, trace};
+use super::{Connector, completion_limit, ok, trace};
 use crate::cpu::irql;
 use crate::memory;
 use crate::ndis::Miniport;
@@ -172,7 +172,7 @@ impl Adapter {
         if !std::mem::replace(&mut self.open, false) {
             return;
         }
-        let left = !objects::wait_for_successors(self.fixed.id, Instant::now() + COMPLETION_LIMIT);
+        let left = !objects::wait_for_successors(self.fixed.id, Instant::now() + completion_limit());
         let count = objects::successors(self.fixed.id);
         assert!(
             !left,

@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Runs for each connection request.
 type Handler = Arc<dyn Fn(Connector) + Send + Sync>;
@@ -77,7 +78,7 @@ pub(super) fn connect_event(context: u64, address: usize) {
 pub struct Listener {
     fixed: Arc<Fixed>,
     event: u64,
-    open: bool,
+    open: AtomicBool,
 }
 
 impl Listener {
@@ -88,7 +89,7 @@ impl Listener {
         Self {
             fixed: objects::find(id).expect("the listener was adopted"),
             event,
-            open: true,
+            open: AtomicBool::new(true),
         }
     }
 
@@ -152,13 +153,16 @@ impl Listener {
         drop(self);
     }
 
-    /// Closes it without waiting. The close pends as long as one of its connectors is open.
-    pub fn start_close(mut self) -> Closing {
-        self.close_now()
-    }
-
-    fn close_now(&mut self) -> Closing {
-        self.open = false;
+    /// Closes it without waiting; nothing else may be called afterwards. The close pends as long as one of its connectors is
+    /// open, or a connect event is running, from which it may be called, too.
+    ///
+    /// # Panics
+    /// When it was closed before.
+    pub fn start_close(&self) -> Closing {
+        assert!(
+            self.open.swap(false, Ordering::AcqRel),
+            "a listener is closed once"
+        );
         let closing = requests::close(&self.fixed, "NdkCloseListener");
         if let Some(event) = EVENTS.lock().get_mut(&self.event) {
             event.handler = None;
@@ -169,8 +173,8 @@ impl Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        if self.open && !std::thread::panicking() {
-            finish(self.close_now());
+        if self.open.load(Ordering::Acquire) && !std::thread::panicking() {
+            finish(self.start_close());
         }
     }
 }

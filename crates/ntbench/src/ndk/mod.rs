@@ -19,6 +19,7 @@ pub mod adapter;
 mod callbacks;
 pub mod connector;
 pub mod guarded;
+mod incoming;
 mod kind;
 pub mod listener;
 mod objects;
@@ -29,6 +30,7 @@ pub mod trace;
 
 pub use adapter::Adapter;
 pub use connector::{ConnectionData, Connector};
+pub use incoming::Incoming;
 pub use listener::Listener;
 pub use requests::Closing;
 
@@ -41,7 +43,9 @@ pub const VERSION_1_2: NDK_VERSION = NDK_VERSION { Major: 1, Minor: 2 };
 pub const VERSION_2_0: NDK_VERSION = NDK_VERSION { Major: 2, Minor: 0 };
 
 /// How long a provider may take to complete what has pended, when nothing keeps it from doing so.
-pub const COMPLETION_LIMIT: Duration = Duration::from_secs(20);
+fn completion_limit() -> Duration {
+    crate::verifier::limits::get().ndk_completion
+}
 
 /// `STATUS_SUCCESS` or the status.
 fn ok(status: NTSTATUS) -> Result<(), NTSTATUS> {

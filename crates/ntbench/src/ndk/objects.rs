@@ -50,8 +50,10 @@ struct Object {
     successors: usize,
     /// Event callbacks that are running.
     events: usize,
-    /// Requests that are pending, or whose callback is running; closes not included.
+    /// Requests that are pending; closes not included.
     requests: usize,
+    /// Completion callbacks that are running; those of closes not included.
+    callbacks: usize,
 }
 
 #[derive(Default)]
@@ -138,6 +140,7 @@ pub(super) fn adopt(kind: Kind, address: usize, version: NDK_VERSION, antecedent
         successors: 0,
         events: 0,
         requests: 0,
+        callbacks: 0,
     };
     objects.live.insert(id, object);
     id
@@ -333,7 +336,14 @@ pub(super) fn end_event(id: Id) {
     }
 }
 
-/// A request begins to pend, or ends, when its callback has returned.
+/// A completion callback begins (1) or has returned (-1).
+pub(super) fn count_callback(id: Id, change: isize) {
+    if let Some(object) = OBJECTS.lock().live.get_mut(&id) {
+        object.callbacks = object.callbacks.saturating_add_signed(change);
+    }
+}
+
+/// A request begins to pend (1), or has ended (-1).
 pub(super) fn count_request(id: Id, change: isize) {
     if let Some(object) = OBJECTS.lock().live.get_mut(&id) {
         object.requests = object.requests.saturating_add_signed(change);
@@ -355,7 +365,7 @@ pub(super) fn check_close(id: Id, call: &str) {
         return;
     };
     let (kind, label) = (object.fixed.kind, object.fixed.label());
-    let (events, requests) = (object.events, object.requests);
+    let (callbacks, requests) = (object.events + object.callbacks, object.requests);
     let mut dependents = objects
         .live
         .values()
@@ -367,9 +377,9 @@ pub(super) fn check_close(id: Id, call: &str) {
     };
     let dependent = dependent.map(|other| (other.fixed.label(), other.state));
     drop(objects);
-    if events != 0 || requests != 0 {
-        let what = if events != 0 {
-            "an event callback is running"
+    if callbacks != 0 || requests != 0 {
+        let what = if callbacks != 0 {
+            "a callback of it is running"
         } else {
             "a request is not completed"
         };

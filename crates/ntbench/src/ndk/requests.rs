@@ -3,14 +3,14 @@
 use super::kind::Kind;
 use super::objects::{self, Fixed, Id};
 use super::rules::{self, broken};
-use super::{COMPLETION_LIMIT, callbacks, trace};
+use super::{callbacks, completion_limit, trace};
 use crate::cpu::irql;
 use crate::memory;
 use crate::verifier::Rule;
 use ndk_sys::{NDK_VERSION, NTSTATUS, STATUS_PENDING, STATUS_SUCCESS};
 use parking_lot::{Condvar, Mutex};
 use std::collections::{HashMap, HashSet};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Contexts are numbers that no mapping can have as an address: a provider that dereferences one faults.
 const FIRST_CONTEXT: u64 = 0xDEAD_4E44_0000_0000;
@@ -54,6 +54,8 @@ struct Request {
     completed: bool,
     /// Set when it has returned.
     completion: Option<Completion>,
+    /// Whether it counts as a pending request of the object.
+    counted: bool,
 }
 
 #[derive(Default)]
@@ -85,9 +87,6 @@ fn was_given(context: u64, last: u64) -> bool {
 }
 
 fn begin(call: &'static str, object: &Fixed, purpose: Purpose) -> u64 {
-    if !matches!(purpose, Purpose::Close) {
-        objects::count_request(object.id, 1);
-    }
     let context = new_context();
     let request = Request {
         call,
@@ -96,6 +95,7 @@ fn begin(call: &'static str, object: &Fixed, purpose: Purpose) -> u64 {
         purpose,
         completed: false,
         completion: None,
+        counted: false,
     };
     with(|requests| requests.active.insert(context, request));
     context
@@ -104,18 +104,24 @@ fn begin(call: &'static str, object: &Fixed, purpose: Purpose) -> u64 {
 /// The function has returned. Removes the request unless it pends.
 fn end_call(context: u64, status: NTSTATUS) {
     if status == STATUS_PENDING {
-        return;
+        return with(|requests| {
+            let request = requests.active.get_mut(&context);
+            let pends = |request: &&mut Request| {
+                request.completion.is_none() && !matches!(request.purpose, Purpose::Close)
+            };
+            if let Some(request) = request.filter(pends) {
+                request.counted = true;
+                objects::count_request(request.object, 1);
+            }
+        });
     }
     let request = with(|requests| {
         requests.inline.insert(context);
         requests.active.remove(&context)
     });
-    let Some(request) = request else { return };
-    if request.completed {
-        rules::not_pending(request.call, false)
-    }
-    if !matches!(request.purpose, Purpose::Close) {
-        objects::count_request(request.object, -1);
+    // A close that was completed is not there any more.
+    if request.is_none_or(|request| request.completed) {
+        rules::not_pending("The request", false)
     }
 }
 
@@ -146,6 +152,9 @@ pub(super) fn complete(callback: &'static str, context: u64, status: NTSTATUS, o
         (label.clone(), format!("{call}: {}", trace::status_name(status)))
     });
     rules::check_completion_status(call, status);
+    if callback != callbacks::CLOSE {
+        objects::count_callback(id, 1);
+    }
     let created = match purpose {
         Purpose::Close if callback == callbacks::CLOSE => {
             objects::check_close(id, call);
@@ -165,35 +174,38 @@ pub(super) fn complete(callback: &'static str, context: u64, status: NTSTATUS, o
 fn finish(context: u64, object: Id, callback: &str, completion: Completion) {
     if callback == callbacks::CLOSE {
         objects::end_close(object);
+        with(|requests| requests.active.remove(&context));
     } else {
-        objects::count_request(object, -1);
-    }
-    with(|requests| {
-        if let Some(request) = requests.active.get_mut(&context) {
+        objects::count_callback(object, -1);
+        let counted = with(|requests| {
+            let request = requests.active.get_mut(&context)?;
             request.completion = Some(completion);
+            Some(request.counted)
+        });
+        if counted == Some(true) {
+            objects::count_request(object, -1);
         }
-    });
+    }
     COMPLETED.notify_all();
 }
 
-/// Waits for the completion of a request that has pended, at PASSIVE; the deadline is a violation.
-fn wait(context: u64, limit: Duration) -> Completion {
+/// Waits for the completion of a request that has pended, at PASSIVE; the deadline is a violation. `None` for a close,
+/// which is forgotten when it completes.
+fn wait(context: u64) -> Option<Completion> {
     assert!(
         irql::current() == irql::PASSIVE_LEVEL,
         "completions are waited for at PASSIVE_LEVEL"
     );
-    let deadline = Instant::now() + limit;
+    let deadline = Instant::now() + completion_limit();
     let mut requests = REQUESTS.lock();
     loop {
         let active = &mut requests.get_or_insert_default().active;
-        let request = active
-            .get(&context)
-            .map(|request| (request.completion, request.call, request.label.clone()));
-        let (completion, call, label) = request.expect("a request is waited for once");
-        if let Some(completion) = completion {
+        let request = active.get(&context)?;
+        if let Some(completion) = request.completion {
             active.remove(&context);
-            return completion;
+            return Some(completion);
         }
+        let (call, label) = (request.call, request.label.clone());
         if COMPLETED.wait_until(&mut requests, deadline).timed_out() {
             drop(requests);
             rules::never_completed(call, &label)
@@ -216,7 +228,7 @@ pub(super) fn request(
     rules::check_status(call, status, true);
     end_call(context, status);
     if status == STATUS_PENDING {
-        wait(context, COMPLETION_LIMIT).status
+        wait(context).map_or(status, |completion| completion.status)
     } else {
         status
     }
@@ -255,8 +267,10 @@ pub(super) fn create(
                     "A creation that pends hands its object over through the completion callback only.",
                 )
             }
-            let completion = wait(context, COMPLETION_LIMIT);
-            completion.created.ok_or(completion.status)
+            let completion = wait(context);
+            completion.map_or(Err(status), |completion| {
+                completion.created.ok_or(completion.status)
+            })
         }
         failure => Err(failure),
     }
@@ -274,19 +288,14 @@ impl Closing {
     /// Whether it has completed, and its callback has returned.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        let Some(context) = self.context else { return true };
-        with(|requests| {
-            requests
-                .active
-                .get(&context)
-                .is_none_or(|request| request.completion.is_some())
-        })
+        self.context
+            .is_none_or(|context| with(|requests| !requests.active.contains_key(&context)))
     }
 
-    /// Waits for the completion at PASSIVE; it is a violation if it does not come within [`COMPLETION_LIMIT`].
+    /// Waits for the completion at PASSIVE; it is a violation if it does not come within the limit for it (`Limits::ndk_completion`).
     pub fn wait(self) {
         if let Some(context) = self.context {
-            let _ = wait(context, COMPLETION_LIMIT);
+            let _ = wait(context);
         }
     }
 }

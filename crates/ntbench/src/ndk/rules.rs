@@ -109,7 +109,7 @@ pub(super) fn never_completed(call: &str, object: &str) -> ! {
         Rule::NdkPendingWithoutCompletion,
         format!(
             "{call}({object}) returned STATUS_PENDING and was not completed within {:?}",
-            super::COMPLETION_LIMIT
+            super::completion_limit()
         ),
         "Call the completion callback of every request that pended, also when the object is closed or the device is gone.",
     )

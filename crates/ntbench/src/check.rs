@@ -1,0 +1,176 @@
+//! `ntbench check`: takes a driver through everything that the bench can do with it, so that the verifier sees it all.
+//!
+//! A miniport goes through its life; an NDK provider gets a consumer that closes things in the most awkward order that is
+//! allowed. There is no peer on the wire: connection requests come only from providers that make them up.
+
+use crate::ndis::{self, Adapter};
+use crate::ndk::{self, Connector, Listener};
+use crate::nt::driver::Driver;
+use crate::pci::slot::Slot;
+use crate::pe::file::LoadError;
+use crate::verifier::limits::Limits;
+use crate::{Config, Kernel};
+use ndk_sys::{NDIS_STATUS, NTSTATUS, OID_GEN_STATISTICS, OID_NDK_SET_STATE};
+use parking_lot::Mutex;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+use std::thread;
+use std::time::Duration;
+use thiserror::Error;
+use vrnic_device::{NicConfig, Wire};
+
+/// Where the consumer listens.
+const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 9);
+/// How long sent frames are waited for.
+const SEND_LIMIT: Duration = Duration::from_millis(500);
+
+/// Why a check could not be made.
+#[derive(Debug, Error)]
+pub enum CheckError {
+    /// The image cannot be loaded.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The device cannot be made.
+    #[error("the device cannot be made: {0}")]
+    Device(#[from] io::Error),
+    /// `DriverEntry` has failed.
+    #[error("DriverEntry failed with {0:#010x}")]
+    Entry(NTSTATUS),
+    /// `MiniportInitializeEx` or `MiniportRestart` has failed.
+    #[error("{0} failed with {1:#010x}")]
+    Adapter(&'static str, NDIS_STATUS),
+}
+
+/// Time limits that a driver without a fault keeps, and that do not keep a tester waiting for the others.
+const LIMITS: Limits = Limits {
+    call: Duration::from_secs(4),
+    spin: Duration::from_secs(1),
+    oid: Duration::from_secs(1),
+    ndk_completion: Duration::from_secs(2),
+    ..Limits::DEFAULT
+};
+
+/// A wire that nobody listens to.
+struct Unplugged;
+
+impl Wire for Unplugged {
+    fn transmit(&self, _frame: &[u8]) {}
+}
+
+/// Checks the driver at `path`, loaded as `service`. A broken rule ends the process.
+///
+/// # Errors
+/// See [`CheckError`].
+pub fn run(path: &Path, service: &str) -> Result<(), CheckError> {
+    let kernel = Kernel::boot(&Config { echo_debug: false, limits: LIMITS, ..Config::default() });
+    let mut driver = kernel.load(path, service)?;
+    let status = driver.start();
+    if status < 0 {
+        driver.unload();
+        return Err(CheckError::Entry(status));
+    }
+    let result = if ndis::driver::find(driver.object()).is_some() { miniport(&driver) } else { Ok(()) };
+    driver.unload();
+    // What the driver has left running meets an image that is not there any more.
+    kernel.settle();
+    result
+}
+
+fn miniport(driver: &Driver) -> Result<(), CheckError> {
+    let slot = Slot::plug(0, NicConfig::new([0x52, 0x54, 0x00, 0x77, 0x00, 0x09]), Arc::new(Unplugged))?;
+    let config =
+        ndis::Config { interface_index: 12, addresses: vec![(ADDRESS.into(), 24)], ..ndis::Config::default() };
+    let adapter =
+        Adapter::add(driver, slot, config).map_err(|status| CheckError::Adapter("MiniportInitializeEx", status))?;
+    adapter.restart().map_err(|status| CheckError::Adapter("MiniportRestart", status))?;
+    let miniport = adapter.miniport();
+    let _ = miniport.oid_query(OID_GEN_STATISTICS, 256);
+    let _ = miniport.oid_set(OID_NDK_SET_STATE, &[1]);
+    let _ = miniport.send(&[&[0xFF; 60]], SEND_LIMIT);
+    // Not every miniport is a provider, and not every provider has every version.
+    if let Ok(consumer) = ndk::Adapter::open(miniport, ndk::VERSION_2_0) {
+        // What fails here fails with a status: that is no broken rule.
+        let _ = consume(consumer);
+    }
+    adapter.pause();
+    adapter.halt();
+    Ok(())
+}
+
+fn consume(adapter: ndk::Adapter) -> Result<(), NTSTATUS> {
+    let _ = adapter.info();
+    reject_in_event(&adapter)?;
+    close_listener_in_event(&adapter)?;
+    close_listener_before_connector(&adapter)?;
+    close_adapter_before_listener(adapter)
+}
+
+fn listen(listener: &Listener) -> Result<(), NTSTATUS> {
+    listener.listen(SocketAddr::new(ADDRESS.into(), 0))?;
+    let _ = listener.local_address();
+    Ok(())
+}
+
+/// The usual case: each request is looked at, rejected and closed in its connect event.
+fn reject_in_event(adapter: &ndk::Adapter) -> Result<(), NTSTATUS> {
+    let listener = adapter.create_listener(|connector| {
+        let _ = connector.peer_address();
+        let _ = connector.connection_data();
+        let _ = connector.reject(b"no");
+        connector.close();
+    })?;
+    listen(&listener)?;
+    listener.close();
+    Ok(())
+}
+
+/// The listener is closed while its connect event runs.
+fn close_listener_in_event(adapter: &ndk::Adapter) -> Result<(), NTSTATUS> {
+    let (closing, own) = (Arc::new(Mutex::new(None)), Arc::new(OnceLock::<Listener>::new()));
+    let (for_event, own_for_event) = (Arc::clone(&closing), Arc::clone(&own));
+    let listener = adapter.create_listener(move |connector| {
+        if let Some(listener) = own_for_event.get()
+            && for_event.lock().is_none()
+        {
+            *for_event.lock() = Some(listener.start_close());
+        }
+        connector.close();
+    })?;
+    let listener = own.get_or_init(|| listener);
+    listen_only(listener)?;
+    let closing = closing.lock().take();
+    closing.unwrap_or_else(|| listener.start_close()).wait();
+    Ok(())
+}
+
+fn listen_only(listener: &Listener) -> Result<(), NTSTATUS> {
+    listener.listen(SocketAddr::new(ADDRESS.into(), 0))
+}
+
+/// The listener's close pends as long as its connector is open.
+fn close_listener_before_connector(adapter: &ndk::Adapter) -> Result<(), NTSTATUS> {
+    let kept = Arc::new(Mutex::new(Vec::<Connector>::new()));
+    let keep = Arc::clone(&kept);
+    let listener = adapter.create_listener(move |connector| keep.lock().push(connector))?;
+    listen(&listener)?;
+    let closing = listener.start_close();
+    let connectors = std::mem::take(&mut *kept.lock());
+    for connector in connectors {
+        connector.close();
+    }
+    closing.wait();
+    Ok(())
+}
+
+/// The adapter's close waits for its listener.
+fn close_adapter_before_listener(adapter: ndk::Adapter) -> Result<(), NTSTATUS> {
+    let listener = adapter.create_listener(Connector::close)?;
+    let closing = adapter.start_close();
+    thread::sleep(Duration::from_millis(100));
+    listener.close();
+    // A panic on that thread has ended the process.
+    let _ = closing.join();
+    Ok(())
+}

@@ -1,0 +1,422 @@
+//! A miniport that is right but for the fault that was asked for. It answers no OID and sends nothing; its adapter has
+//! registered DMA with shared memory, a timer and a work item.
+#![expect(unsafe_code, reason = "handlers that NDIS calls, and calls of NDIS")]
+
+use core::ffi::c_void;
+use core::ptr::{null_mut, with_exposed_provenance_mut};
+use core::sync::atomic::{AtomicUsize, Ordering};
+
+use ndk_sys::imports::{ndis, netio};
+use ndk_sys::*;
+use vrnic_abi::pci::REGISTER_BAR_SIZE;
+use vrnic_abi::regs;
+
+use crate::faults::{Fault, Load, When, is};
+use crate::kernel::{DISPATCH_LEVEL, KfRaiseIrql, number, peek, pointer, poke, sleep};
+use crate::provider;
+
+macro_rules! later {
+    ($($name:literal)*) => { &[$(Fault { name: $name, when: When::Later },)*] };
+}
+
+/// The faults of this file and of `provider`.
+pub const FAULTS: &[Fault] = later! {
+    "CallAfterUnload" "RegisterAccess" "DmaUnmapped"
+    "NdisObjectHeader" "NdisHandle" "NdisDeregisterMiniportDriver" "NdisSetOptionalHandlers" "NdisMiniportAttributes"
+    "NdisCompletion" "NdisPauseFailed" "NdisResourceLeak" "NdisResourceNotHeld" "NdisSharedMemoryOrder" "PeriodicTimer"
+    "NdisTimerFreed" "NdisWorkItemQueued" "NdisWorkItemFreed" "NdisDoubleOidComplete" "NdisTimedOidComplete"
+    "NdisOidBytesWritten" "NdisNetPnPEventInOid" "NdisSendLost" "NdisSendReturned"
+    "NetioHandle" "NetioCancelInCallback" "NetioNotificationLeak"
+    "NdkObjectHeader" "NdkObjectHeader-version" "NdkObjectHeader-reserved" "NdkObjectHeader-slot"
+    "NdkReservedTouched" "NdkDispatchUsed" "NdkAddress" "NdkCompletionTwice" "NdkCompletionWithoutPending"
+    "NdkPendingWithoutCompletion" "NdkContext" "NdkOutParamOnPending" "NdkStatusUndocumented"
+    "NdkStatusUndocumented-close" "NdkCallbackIrql" "NdkCallbackLockHeld" "NdkCallbackAfterClose"
+    "NdkCloseDuringCallback" "NdkCloseOrder" "NdkConnectEventOverlap" "NdkAdapterClosedWithObjects"
+};
+
+/// What the driver keeps, as numbers.
+struct State {
+    driver_object: AtomicUsize,
+    driver: AtomicUsize,
+    adapter: AtomicUsize,
+    dma: AtomicUsize,
+    shared: AtomicUsize,
+    shared_physical: AtomicUsize,
+    timer: AtomicUsize,
+    item: AtomicUsize,
+    notification: AtomicUsize,
+}
+
+static STATE: State = State {
+    driver_object: AtomicUsize::new(0),
+    driver: AtomicUsize::new(0),
+    adapter: AtomicUsize::new(0),
+    dma: AtomicUsize::new(0),
+    shared: AtomicUsize::new(0),
+    shared_physical: AtomicUsize::new(0),
+    timer: AtomicUsize::new(0),
+    item: AtomicUsize::new(0),
+    notification: AtomicUsize::new(0),
+};
+
+/// Bytes of shared memory.
+const SHARED: u32 = 4096;
+
+fn get(value: &AtomicUsize) -> NDIS_HANDLE {
+    with_exposed_provenance_mut(value.load(Ordering::Relaxed))
+}
+
+fn set(value: &AtomicUsize, pointer: *mut c_void) {
+    value.store(number(pointer), Ordering::Relaxed);
+}
+
+const fn header(kind: u8, revision: u8, size: usize) -> NDIS_OBJECT_HEADER {
+    NDIS_OBJECT_HEADER { Type: kind, Revision: revision, Size: size as u16 }
+}
+
+/// Registers with NDIS.
+pub fn register(load: &Load) -> NTSTATUS {
+    STATE.driver_object.store(number(load.driver), Ordering::Relaxed);
+    let mut characteristics = characteristics();
+    if is("NdisObjectHeader") {
+        characteristics.Header.Type = NDIS_OBJECT_TYPE_DEFAULT;
+    }
+    let mut handle = null_mut();
+    // SAFETY: what `DriverEntry` got, and a structure and a variable of ours.
+    let status = unsafe {
+        ndis::NdisMRegisterMiniportDriver(
+            load.driver.cast(),
+            load.registry_path.cast_mut().cast(),
+            null_mut(),
+            &raw mut characteristics,
+            &raw mut handle,
+        )
+    };
+    set(&STATE.driver, handle);
+    if is("NdisSetOptionalHandlers") {
+        // SAFETY: the handle that we got, outside of MiniportSetOptions on purpose.
+        let _ = unsafe { set_options(handle, null_mut()) };
+    }
+    status
+}
+
+fn characteristics() -> NDIS_MINIPORT_DRIVER_CHARACTERISTICS {
+    let mut all = NDIS_MINIPORT_DRIVER_CHARACTERISTICS::zeroed();
+    all.Header = header(NDIS_OBJECT_TYPE_MINIPORT_DRIVER_CHARACTERISTICS, 2, size_of_val(&all));
+    all.MajorNdisVersion = 6;
+    all.MinorNdisVersion = 30;
+    all.SetOptionsHandler = Some(set_options);
+    all.InitializeHandlerEx = Some(initialize);
+    all.HaltHandlerEx = Some(halt);
+    all.UnloadHandler = Some(unload);
+    all.PauseHandler = Some(pause);
+    all.RestartHandler = Some(restart);
+    all.OidRequestHandler = Some(oid_request);
+    all.SendNetBufferListsHandler = Some(send);
+    all.ReturnNetBufferListsHandler = Some(returned);
+    all.CancelSendHandler = Some(cancel);
+    all.DevicePnPEventNotifyHandler = Some(pnp_event);
+    all.ShutdownHandlerEx = Some(shutdown);
+    all.CancelOidRequestHandler = Some(cancel);
+    all
+}
+
+unsafe extern "system" fn set_options(driver: NDIS_HANDLE, _: NDIS_HANDLE) -> NDIS_STATUS {
+    let mut ndk = NDIS_NDK_PROVIDER_CHARACTERISTICS::zeroed();
+    ndk.Header = header(NDIS_OBJECT_TYPE_NDK_PROVIDER_CHARACTERISTICS, 1, size_of_val(&ndk));
+    ndk.OpenNDKAdapterHandler = Some(provider::open_adapter);
+    ndk.CloseNDKAdapterHandler = Some(provider::close_adapter);
+    // SAFETY: the handle that NDIS passed, and a structure of ours.
+    unsafe { ndis::NdisSetOptionalHandlers(driver, (&raw mut ndk).cast()) }
+}
+
+unsafe extern "system" fn initialize(
+    adapter: NDIS_HANDLE,
+    _: NDIS_HANDLE,
+    parameters: *mut NDIS_MINIPORT_INIT_PARAMETERS,
+) -> NDIS_STATUS {
+    set(&STATE.adapter, adapter);
+    if is("NdisMiniportAttributes") {
+        set_general_attributes();
+    }
+    set_registration_attributes();
+    set_general_attributes();
+    if is("NdisSharedMemoryOrder") {
+        allocate_shared_memory();
+    }
+    register_dma();
+    allocate_shared_memory();
+    allocate_timer();
+    // SAFETY: the adapter's handle.
+    set(&STATE.item, unsafe { ndis::NdisAllocateIoWorkItem(adapter) });
+    break_rules_of_hardware(number(parameters));
+    break_rules_of_objects();
+    break_rules_of_netio();
+    NDIS_STATUS_SUCCESS
+}
+
+fn set_registration_attributes() {
+    let mut attributes = NDIS_MINIPORT_ADAPTER_REGISTRATION_ATTRIBUTES::zeroed();
+    attributes.Header =
+        header(NDIS_OBJECT_TYPE_MINIPORT_ADAPTER_REGISTRATION_ATTRIBUTES, 1, size_of_val(&attributes));
+    // SAFETY: the adapter's handle, and a structure of ours.
+    let _ = unsafe { ndis::NdisMSetMiniportAttributes(get(&STATE.adapter), (&raw mut attributes).cast()) };
+}
+
+fn set_general_attributes() {
+    let mut attributes = NDIS_MINIPORT_ADAPTER_GENERAL_ATTRIBUTES::zeroed();
+    attributes.Header = header(NDIS_OBJECT_TYPE_MINIPORT_ADAPTER_GENERAL_ATTRIBUTES, 2, size_of_val(&attributes));
+    attributes.MtuSize = 1500;
+    attributes.MacAddressLength = 6;
+    // SAFETY: the adapter's handle, and a structure of ours.
+    let _ = unsafe { ndis::NdisMSetMiniportAttributes(get(&STATE.adapter), (&raw mut attributes).cast()) };
+}
+
+unsafe extern "system" fn process_sg_list(
+    _: *mut DEVICE_OBJECT,
+    _: *mut c_void,
+    _: *mut SCATTER_GATHER_LIST,
+    _: *mut c_void,
+) {
+}
+
+fn register_dma() {
+    let mut description = NDIS_SG_DMA_DESCRIPTION::zeroed();
+    description.Header = header(NDIS_OBJECT_TYPE_SG_DMA_DESCRIPTION, 1, size_of_val(&description));
+    description.ProcessSGListHandler = Some(process_sg_list);
+    let mut dma = null_mut();
+    // SAFETY: the adapter's handle, a structure and a variable of ours.
+    let _ = unsafe {
+        ndis::NdisMRegisterScatterGatherDma(get(&STATE.adapter), &raw mut description, &raw mut dma)
+    };
+    set(&STATE.dma, dma);
+}
+
+fn allocate_shared_memory() {
+    let (mut address, mut physical) = (null_mut(), NDIS_PHYSICAL_ADDRESS::zeroed());
+    // SAFETY: the adapter's handle and variables of ours.
+    unsafe {
+        ndis::NdisMAllocateSharedMemory(get(&STATE.adapter), SHARED, 1, &raw mut address, &raw mut physical);
+    };
+    set(&STATE.shared, address);
+    STATE.shared_physical.store(physical.QuadPart as usize, Ordering::Relaxed);
+}
+
+unsafe extern "system" fn timer_function(_: *mut c_void, _: *mut c_void, _: *mut c_void, _: *mut c_void) {}
+
+fn allocate_timer() {
+    let mut characteristics = NDIS_TIMER_CHARACTERISTICS::zeroed();
+    characteristics.Header = header(NDIS_OBJECT_TYPE_TIMER_CHARACTERISTICS, 1, size_of_val(&characteristics));
+    characteristics.TimerFunction = Some(timer_function);
+    let mut timer = null_mut();
+    // SAFETY: the adapter's handle, a structure and a variable of ours.
+    let _ =
+        unsafe { ndis::NdisAllocateTimerObject(get(&STATE.adapter), &raw mut characteristics, &raw mut timer) };
+    set(&STATE.timer, timer);
+}
+
+/// Finds BAR0 in the resource list, and maps it.
+fn map_registers(parameters: usize) -> usize {
+    // NDIS_MINIPORT_INIT_PARAMETERS.AllocatedResources; count at offset 4, descriptors of 20 bytes from offset 8.
+    let list: usize = peek(parameters + 8);
+    let descriptors = (0..peek::<u32>(list + 4) as usize).map(|index| list + 8 + 20 * index);
+    let mut bars = descriptors.filter(|at| u64::from(peek::<u32>(at + 12)) == REGISTER_BAR_SIZE);
+    let physical = bars.next().map_or(0, |at| peek::<i64>(at + 4));
+    let mut address = null_mut();
+    // SAFETY: the adapter's handle and a variable of ours.
+    let _ = unsafe {
+        ndis::NdisMMapIoSpace(
+            &raw mut address,
+            get(&STATE.adapter),
+            NDIS_PHYSICAL_ADDRESS { QuadPart: physical },
+            REGISTER_BAR_SIZE as u32,
+        )
+    };
+    number(address)
+}
+
+fn break_rules_of_hardware(parameters: usize) {
+    if is("RegisterAccess") {
+        let registers = map_registers(parameters);
+        // SAFETY: a register, in a way in which registers cannot be accessed.
+        unsafe { core::arch::asm!("lock xadd [{}], {:e}", in(reg) registers, inout(reg) 1 => _) };
+    }
+    if is("DmaUnmapped") {
+        let registers = map_registers(parameters);
+        let write = |register: u32, value: u32| poke(registers + register as usize, value);
+        write(regs::CTRL, regs::CTRL_RESET);
+        sleep(10);
+        // A virtual address, which the device cannot use.
+        let wild = STATE.shared.load(Ordering::Relaxed) as u64;
+        for register in [regs::CMDQ_BASE_LO, regs::CMDQ_CPL_LO, regs::CMDQ_FETCH_LO] {
+            write(register, wild as u32);
+            write(register + 4, (wild >> 32) as u32);
+        }
+        write(regs::CMDQ_LOG2, regs::CMDQ_LOG2_MIN);
+        write(regs::CTRL, regs::CTRL_ENABLE);
+        sleep(200);
+    }
+    if is("NdisResourceNotHeld") {
+        // SAFETY: the adapter's handle; nothing is mapped there, on purpose.
+        unsafe { ndis::NdisMUnmapIoSpace(get(&STATE.adapter), pointer(0x1000), 16) };
+    }
+}
+
+unsafe extern "system" fn nothing(_: *mut c_void, _: NDIS_HANDLE) {}
+
+/// Frees the work item that it runs from, and goes on for a while.
+unsafe extern "system" fn linger(_: *mut c_void, item: NDIS_HANDLE) {
+    // SAFETY: a work item may be freed in its own function.
+    unsafe { ndis::NdisFreeIoWorkItem(item) };
+    sleep(3_000);
+}
+
+fn break_rules_of_objects() {
+    let (adapter, timer, item) = (get(&STATE.adapter), get(&STATE.timer), get(&STATE.item));
+    if is("PeriodicTimer") {
+        // SAFETY: the timer that we have.
+        let _ = unsafe { ndis::NdisSetTimerObject(timer, LARGE_INTEGER { QuadPart: -10_000 }, 1, null_mut()) };
+        KfRaiseIrql(DISPATCH_LEVEL);
+        // SAFETY: the timer that we have, at the wrong IRQL on purpose.
+        let _ = unsafe { ndis::NdisCancelTimerObject(timer) };
+    }
+    if is("NdisTimerFreed") {
+        let due = LARGE_INTEGER { QuadPart: -600_000_000 };
+        // SAFETY: the timer that we have.
+        let _ = unsafe { ndis::NdisSetTimerObject(timer, due, 0, null_mut()) };
+        // SAFETY: the timer that we have, too early on purpose.
+        unsafe { ndis::NdisFreeTimerObject(timer) };
+    }
+    if is("NdisWorkItemQueued") || is("NdisWorkItemFreed") {
+        crate::faults::keep_workers_busy(STATE.driver_object.load(Ordering::Relaxed));
+        // SAFETY: the work item that we have.
+        unsafe { ndis::NdisQueueIoWorkItem(item, Some(nothing), null_mut()) };
+    }
+    if is("NdisWorkItemQueued") {
+        // SAFETY: the work item that we have, a second time on purpose.
+        unsafe { ndis::NdisQueueIoWorkItem(item, Some(nothing), null_mut()) };
+    }
+    if is("NdisWorkItemFreed") {
+        // SAFETY: the work item that we have, too early on purpose.
+        unsafe { ndis::NdisFreeIoWorkItem(item) };
+    }
+    if is("CallAfterUnload") {
+        // SAFETY: the adapter's handle.
+        let own = unsafe { ndis::NdisAllocateIoWorkItem(adapter) };
+        // SAFETY: the work item that we have just got.
+        unsafe { ndis::NdisQueueIoWorkItem(own, Some(linger), null_mut()) };
+    }
+}
+
+unsafe extern "system" fn address_changed(_: *mut c_void, _: *mut MIB_UNICASTIPADDRESS_ROW, _: MIB_NOTIFICATION_TYPE) {
+    if is("NetioCancelInCallback") {
+        // Until the handle is stored.
+        sleep(100);
+        // SAFETY: the notification that we have, in the wrong place on purpose.
+        let _ = unsafe { netio::CancelMibChangeNotify2(get(&STATE.notification)) };
+    }
+}
+
+fn break_rules_of_netio() {
+    if is("NetioHandle") {
+        // SAFETY: a handle that there is not, on purpose.
+        let _ = unsafe { netio::CancelMibChangeNotify2(pointer(0x1234)) };
+    }
+    if is("NetioCancelInCallback") || is("NetioNotificationLeak") {
+        let mut handle = null_mut();
+        // SAFETY: a callback and a variable of ours.
+        let _ = unsafe {
+            netio::NotifyUnicastIpAddressChange(AF_UNSPEC, Some(address_changed), null_mut(), 1, &raw mut handle)
+        };
+        set(&STATE.notification, handle);
+        sleep(500);
+    }
+}
+
+unsafe extern "system" fn restart(_: NDIS_HANDLE, _: *mut NDIS_MINIPORT_RESTART_PARAMETERS) -> NDIS_STATUS {
+    NDIS_STATUS_SUCCESS
+}
+
+unsafe extern "system" fn pause(_: NDIS_HANDLE, _: *mut NDIS_MINIPORT_PAUSE_PARAMETERS) -> NDIS_STATUS {
+    if is("NdisPauseFailed") {
+        return NDIS_STATUS_FAILURE;
+    }
+    if is("NdisCompletion") {
+        for _ in 0..2 {
+            // SAFETY: the adapter's handle; once would be enough.
+            unsafe { ndis::NdisMPauseComplete(get(&STATE.adapter)) };
+        }
+        return NDIS_STATUS_PENDING;
+    }
+    NDIS_STATUS_SUCCESS
+}
+
+unsafe extern "system" fn halt(_: NDIS_HANDLE, _: NDIS_HALT_ACTION) {
+    if !is("NdisResourceLeak") {
+        // SAFETY: the timer that we have.
+        unsafe { ndis::NdisFreeTimerObject(get(&STATE.timer)) };
+    }
+    // SAFETY: the work item that we have.
+    unsafe { ndis::NdisFreeIoWorkItem(get(&STATE.item)) };
+    let physical = NDIS_PHYSICAL_ADDRESS { QuadPart: STATE.shared_physical.load(Ordering::Relaxed) as i64 };
+    // SAFETY: what was allocated.
+    unsafe { ndis::NdisMFreeSharedMemory(get(&STATE.adapter), SHARED, 1, get(&STATE.shared), physical) };
+    // SAFETY: what was registered.
+    unsafe { ndis::NdisMDeregisterScatterGatherDma(get(&STATE.dma)) };
+}
+
+unsafe extern "system" fn unload(_: *mut DRIVER_OBJECT) {
+    if is("NdisDeregisterMiniportDriver") {
+        return;
+    }
+    let handle = if is("NdisHandle") { pointer(0x1234) } else { get(&STATE.driver) };
+    // SAFETY: the handle that we got, or a wrong one on purpose.
+    unsafe { ndis::NdisMDeregisterMiniportDriver(handle) };
+}
+
+unsafe extern "system" fn oid_request(_: NDIS_HANDLE, request: *mut NDIS_OID_REQUEST) -> NDIS_STATUS {
+    let adapter = get(&STATE.adapter);
+    if is("NdisDoubleOidComplete") {
+        // SAFETY: the request that NDIS passed.
+        unsafe { ndis::NdisMOidRequestComplete(adapter, request, NDIS_STATUS_SUCCESS) };
+        return NDIS_STATUS_SUCCESS;
+    }
+    if is("NdisTimedOidComplete") {
+        return NDIS_STATUS_PENDING;
+    }
+    // NDIS_OID_REQUEST: type at offset 4; the data of a query at 0x20: OID, buffer at 0x28, its length at 0x30, bytes written at 0x34.
+    let request = number(request);
+    let is_query = peek::<i32>(request + 4) == NdisRequestQueryInformation;
+    if is("NdisOidBytesWritten") && is_query {
+        let length: u32 = peek(request + 0x30);
+        poke(request + 0x34, length + 1);
+        return NDIS_STATUS_SUCCESS;
+    }
+    if is("NdisNetPnPEventInOid") && peek::<u32>(request + 0x20) == OID_NDK_SET_STATE {
+        let mut event = NET_PNP_EVENT_NOTIFICATION::zeroed();
+        event.Header = header(NDIS_OBJECT_TYPE_DEFAULT, 1, size_of_val(&event));
+        event.NetPnPEvent.NetEvent = NetEventNDKEnable;
+        // SAFETY: the adapter's handle, and a structure of ours.
+        let _ = unsafe { ndis::NdisMNetPnPEvent(adapter, &raw mut event) };
+    }
+    NDIS_STATUS_NOT_SUPPORTED
+}
+
+unsafe extern "system" fn send(_: NDIS_HANDLE, lists: *mut NET_BUFFER_LIST, _: NDIS_PORT_NUMBER, _: u32) {
+    if is("NdisSendLost") {
+        return;
+    }
+    for _ in 0..if is("NdisSendReturned") { 2 } else { 1 } {
+        // SAFETY: the lists that NDIS passed.
+        unsafe { ndis::NdisMSendNetBufferListsComplete(get(&STATE.adapter), lists, 0) };
+    }
+}
+
+unsafe extern "system" fn returned(_: NDIS_HANDLE, _: *mut NET_BUFFER_LIST, _: u32) {}
+
+unsafe extern "system" fn cancel(_: NDIS_HANDLE, _: *mut c_void) {}
+
+unsafe extern "system" fn pnp_event(_: NDIS_HANDLE, _: *mut c_void) {}
+
+unsafe extern "system" fn shutdown(_: NDIS_HANDLE, _: NDIS_SHUTDOWN_ACTION) {}
+
