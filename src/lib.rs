@@ -34,7 +34,10 @@ mod entry {
     /// What Windows calls after it has loaded the image, at `PASSIVE_LEVEL`. Discarded afterwards.
     #[unsafe(no_mangle)]
     #[unsafe(link_section = "INIT")]
-    unsafe extern "system" fn DriverEntry(driver: *mut DRIVER_OBJECT, registry_path: *mut UNICODE_STRING) -> NTSTATUS {
+    unsafe extern "system" fn DriverEntry(
+        driver: *mut DRIVER_OBJECT,
+        registry_path: *mut UNICODE_STRING,
+    ) -> NTSTATUS {
         // SAFETY: Windows passes both, and calls this once.
         unsafe { crate::ndis::driver::register(driver, registry_path) }
     }

@@ -32,7 +32,9 @@ impl Config {
         let keywords = Configuration::open(passive, adapter)?;
         let technology = keywords.integer("*NetworkDirectTechnology").unwrap_or(ROCE_V2);
         let enabled = keywords.integer("*NetworkDirect").unwrap_or(1);
-        let timeout = keywords.integer("VrnicCommandTimeout").filter(|timeout| (10..=60_000).contains(timeout));
+        let timeout = keywords
+            .integer("VrnicCommandTimeout")
+            .filter(|timeout| (10..=60_000).contains(timeout));
         Ok(Self {
             network_direct: enabled != 0 && technology == ROCE_V2,
             command_timeout: Duration::from_millis(timeout.unwrap_or(1000).into()),

@@ -14,7 +14,9 @@ use crate::os::pool::PoolArc;
 pub unsafe extern "system" fn halt(context: NDIS_HANDLE, _action: NDIS_HALT_ACTION) {
     // SAFETY: NDIS calls this at PASSIVE_LEVEL.
     let passive = unsafe { Passive::assume() };
-    let Some(context) = NonNull::new(context.cast::<Adapter>()) else { return };
+    let Some(context) = NonNull::new(context.cast::<Adapter>()) else {
+        return;
+    };
     // SAFETY: the context that initialize registered; NDIS calls nothing for it any more.
     let adapter = unsafe { Adapter::take(context) };
     Adapter::tear_down(adapter, &passive);

@@ -31,7 +31,9 @@ impl Adapter {
 
     /// Writes the reason to the event log, and disables NDK.
     pub(super) fn report_health(&self) {
-        let Some((reason, detail)) = self.nic().and_then(|nic| nic.diagnosis()) else { return };
+        let Some((reason, detail)) = self.nic().and_then(|nic| nic.diagnosis()) else {
+            return;
+        };
         event_log::write(ndk_sys::EVENT_NDIS_HARDWARE_FAILURE, reason.text(), detail);
         self.update_ndk_state();
     }

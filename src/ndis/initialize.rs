@@ -5,11 +5,11 @@ use core::ptr::NonNull;
 use core::sync::atomic::Ordering;
 
 use ndk_sys::{
-    EVENT_NDIS_ADAPTER_NOT_FOUND, EVENT_NDIS_BAD_VERSION, EVENT_NDIS_HARDWARE_FAILURE, EVENT_NDIS_INTERRUPT_CONNECT,
-    EVENT_NDIS_INVALID_VALUE_FROM_ADAPTER, EVENT_NDIS_OUT_OF_RESOURCE, EVENT_NDIS_RESOURCE_CONFLICT,
-    EVENT_NDIS_TIMEOUT, EVENT_NDIS_UNSUPPORTED_CONFIGURATION, NDIS_HANDLE, NDIS_MINIPORT_INIT_PARAMETERS,
-    NDIS_STATUS, NDIS_STATUS_ADAPTER_NOT_FOUND, NDIS_STATUS_FAILURE, NDIS_STATUS_RESOURCE_CONFLICT,
-    NDIS_STATUS_RESOURCES, NDIS_STATUS_SUCCESS,
+    EVENT_NDIS_ADAPTER_NOT_FOUND, EVENT_NDIS_BAD_VERSION, EVENT_NDIS_HARDWARE_FAILURE,
+    EVENT_NDIS_INTERRUPT_CONNECT, EVENT_NDIS_INVALID_VALUE_FROM_ADAPTER, EVENT_NDIS_OUT_OF_RESOURCE,
+    EVENT_NDIS_RESOURCE_CONFLICT, EVENT_NDIS_TIMEOUT, EVENT_NDIS_UNSUPPORTED_CONFIGURATION, NDIS_HANDLE,
+    NDIS_MINIPORT_INIT_PARAMETERS, NDIS_STATUS, NDIS_STATUS_ADAPTER_NOT_FOUND, NDIS_STATUS_FAILURE,
+    NDIS_STATUS_RESOURCE_CONFLICT, NDIS_STATUS_RESOURCES, NDIS_STATUS_SUCCESS,
 };
 use vrnic_abi::pci::{DEVICE_ID, DOORBELL_BAR_SIZE, REGISTER_BAR_SIZE, VENDOR_ID};
 
@@ -41,7 +41,12 @@ struct Failure {
 
 impl Failure {
     fn new(event: event_log::EventCode, text: &'static str, status: NDIS_STATUS) -> Self {
-        Self { event, text, detail: status.cast_unsigned(), status }
+        Self {
+            event,
+            text,
+            detail: status.cast_unsigned(),
+            status,
+        }
     }
 }
 
@@ -49,36 +54,69 @@ impl From<BringUpError> for Failure {
     fn from(error: BringUpError) -> Self {
         use crate::nic::command::CommandError;
         let (event, text, detail, status) = match error {
-            BringUpError::Ndis(status) => {
-                (EVENT_NDIS_OUT_OF_RESOURCE, "no memory for the device", status.cast_unsigned(), status)
-            }
-            BringUpError::Identity(value) => {
-                (EVENT_NDIS_BAD_VERSION, "device has another interface", value, NDIS_STATUS_ADAPTER_NOT_FOUND)
-            }
+            BringUpError::Ndis(status) => (
+                EVENT_NDIS_OUT_OF_RESOURCE,
+                "no memory for the device",
+                status.cast_unsigned(),
+                status,
+            ),
+            BringUpError::Identity(value) => (
+                EVENT_NDIS_BAD_VERSION,
+                "device has another interface",
+                value,
+                NDIS_STATUS_ADAPTER_NOT_FOUND,
+            ),
             BringUpError::State(state) => {
                 use crate::nic::StateError;
                 match state {
-                    StateError::Timeout => (EVENT_NDIS_TIMEOUT, "device does not start", 0, NDIS_STATUS_FAILURE),
-                    StateError::Fatal(syndrome) => {
-                        (EVENT_NDIS_HARDWARE_FAILURE, "device stops at once", syndrome, NDIS_STATUS_FAILURE)
-                    }
-                    StateError::Removed => {
-                        (EVENT_NDIS_ADAPTER_NOT_FOUND, "device is gone", 0, NDIS_STATUS_ADAPTER_NOT_FOUND)
-                    }
+                    StateError::Timeout => (
+                        EVENT_NDIS_TIMEOUT,
+                        "device does not start",
+                        0,
+                        NDIS_STATUS_FAILURE,
+                    ),
+                    StateError::Fatal(syndrome) => (
+                        EVENT_NDIS_HARDWARE_FAILURE,
+                        "device stops at once",
+                        syndrome,
+                        NDIS_STATUS_FAILURE,
+                    ),
+                    StateError::Removed => (
+                        EVENT_NDIS_ADAPTER_NOT_FOUND,
+                        "device is gone",
+                        0,
+                        NDIS_STATUS_ADAPTER_NOT_FOUND,
+                    ),
                 }
             }
             BringUpError::Command(opcode, CommandError::Firmware { status, syndrome }) => {
                 wdk::println!("vrnic: {opcode:?} failed: {status:?}, syndrome {syndrome:#x}");
-                (EVENT_NDIS_HARDWARE_FAILURE, "device refuses a command", opcode.0.into(), NDIS_STATUS_FAILURE)
+                (
+                    EVENT_NDIS_HARDWARE_FAILURE,
+                    "device refuses a command",
+                    opcode.0.into(),
+                    NDIS_STATUS_FAILURE,
+                )
             }
-            BringUpError::Command(opcode, _) => {
-                (EVENT_NDIS_TIMEOUT, "device does not answer a command", opcode.0.into(), NDIS_STATUS_FAILURE)
-            }
-            BringUpError::Info(field) => {
-                (EVENT_NDIS_INVALID_VALUE_FROM_ADAPTER, field.0, 0, NDIS_STATUS_FAILURE)
-            }
+            BringUpError::Command(opcode, _) => (
+                EVENT_NDIS_TIMEOUT,
+                "device does not answer a command",
+                opcode.0.into(),
+                NDIS_STATUS_FAILURE,
+            ),
+            BringUpError::Info(field) => (
+                EVENT_NDIS_INVALID_VALUE_FROM_ADAPTER,
+                field.0,
+                0,
+                NDIS_STATUS_FAILURE,
+            ),
         };
-        Self { event, text, detail, status }
+        Self {
+            event,
+            text,
+            detail,
+            status,
+        }
     }
 }
 
@@ -93,7 +131,9 @@ pub unsafe extern "system" fn initialize(
     // SAFETY: the adapter's handle, kept in the adapter only.
     let handle = unsafe { AdapterHandle::new(handle) };
     // SAFETY: NDIS passes its parameters.
-    let Some(parameters) = (unsafe { parameters.as_ref() }) else { return NDIS_STATUS_FAILURE };
+    let Some(parameters) = (unsafe { parameters.as_ref() }) else {
+        return NDIS_STATUS_FAILURE;
+    };
     match start(&passive, handle, parameters) {
         Ok(()) => NDIS_STATUS_SUCCESS,
         Err(failure) => {
@@ -103,19 +143,41 @@ pub unsafe extern "system" fn initialize(
     }
 }
 
-fn start(passive: &Passive, handle: AdapterHandle, parameters: &NDIS_MINIPORT_INIT_PARAMETERS) -> Result<(), Failure> {
+fn start(
+    passive: &Passive,
+    handle: AdapterHandle,
+    parameters: &NDIS_MINIPORT_INIT_PARAMETERS,
+) -> Result<(), Failure> {
     let config = Config::read(passive, handle).map_err(|status| {
-        Failure::new(EVENT_NDIS_UNSUPPORTED_CONFIGURATION, "configuration cannot be read", status)
+        Failure::new(
+            EVENT_NDIS_UNSUPPORTED_CONFIGURATION,
+            "configuration cannot be read",
+            status,
+        )
     })?;
-    let adapter = PoolArc::new(Adapter::new(handle, parameters.NetLuid, config))
-        .map_err(|_| Failure::new(EVENT_NDIS_OUT_OF_RESOURCE, "no memory for the adapter", NDIS_STATUS_RESOURCES))?;
+    let adapter = PoolArc::new(Adapter::new(handle, parameters.NetLuid, config)).map_err(|_| {
+        Failure::new(
+            EVENT_NDIS_OUT_OF_RESOURCE,
+            "no memory for the adapter",
+            NDIS_STATUS_RESOURCES,
+        )
+    })?;
     let context = adapter.into_raw();
-    let registered =
-        miniport::set_registration_attributes(passive, handle, attributes::registration(context.as_ptr().cast()));
+    let registered = miniport::set_registration_attributes(
+        passive,
+        handle,
+        attributes::registration(context.as_ptr().cast()),
+    );
     // SAFETY: NDIS calls nothing for the adapter until this returns, so that the reference is ours for now.
     let adapter = unsafe { Adapter::take(context) };
     let result = registered
-        .map_err(|status| Failure::new(EVENT_NDIS_UNSUPPORTED_CONFIGURATION, "NDIS refuses the adapter", status))
+        .map_err(|status| {
+            Failure::new(
+                EVENT_NDIS_UNSUPPORTED_CONFIGURATION,
+                "NDIS refuses the adapter",
+                status,
+            )
+        })
         .and_then(|()| adapter.start(passive, &adapter, parameters));
     match result {
         Ok(()) => {
@@ -140,7 +202,11 @@ impl Adapter {
     ) -> Result<(), Failure> {
         let resources = self.resources(parameters)?;
         let out_of_memory = |_| {
-            Failure::new(EVENT_NDIS_OUT_OF_RESOURCE, "no memory for the workers", NDIS_STATUS_RESOURCES)
+            Failure::new(
+                EVENT_NDIS_OUT_OF_RESOURCE,
+                "no memory for the workers",
+                NDIS_STATUS_RESOURCES,
+            )
         };
         let worker = Worker::new(passive, self.handle, this.clone(), Self::work).map_err(out_of_memory)?;
         let _empty = self.worker.set(worker);
@@ -156,8 +222,15 @@ impl Adapter {
         nic.start_events(passive, message)?;
         let current = self.config.network_address.unwrap_or(nic.mac());
         let general = attributes::general(nic.link(), nic.mac(), current);
-        miniport::set_general_attributes(passive, self.handle, general, oid::SUPPORTED)
-            .map_err(|status| Failure::new(EVENT_NDIS_UNSUPPORTED_CONFIGURATION, "NDIS refuses attributes", status))?;
+        miniport::set_general_attributes(passive, self.handle, general, oid::SUPPORTED).map_err(
+            |status| {
+                Failure::new(
+                    EVENT_NDIS_UNSUPPORTED_CONFIGURATION,
+                    "NDIS refuses attributes",
+                    status,
+                )
+            },
+        )?;
         self.start_ndk(passive, this, &nic);
         let timer = Timer::start(passive, self.handle, this.clone(), TICK)
             .map_err(|status| Failure::new(EVENT_NDIS_OUT_OF_RESOURCE, "no timer", status))?;
@@ -172,12 +245,20 @@ impl Adapter {
     fn resources(&self, parameters: &NDIS_MINIPORT_INIT_PARAMETERS) -> Result<Resources, Failure> {
         if bus::vendor_and_device(self.handle) != Some((VENDOR_ID, DEVICE_ID)) {
             let status = NDIS_STATUS_ADAPTER_NOT_FOUND;
-            return Err(Failure::new(EVENT_NDIS_ADAPTER_NOT_FOUND, "not a vrnic device", status));
+            return Err(Failure::new(
+                EVENT_NDIS_ADAPTER_NOT_FOUND,
+                "not a vrnic device",
+                status,
+            ));
         }
         let bar = |length| {
             // SAFETY: the list that NDIS passed.
             unsafe { bus::memory_resource(parameters.AllocatedResources, length) }.ok_or_else(|| {
-                Failure::new(EVENT_NDIS_RESOURCE_CONFLICT, "a memory range is missing", NDIS_STATUS_RESOURCE_CONFLICT)
+                Failure::new(
+                    EVENT_NDIS_RESOURCE_CONFLICT,
+                    "a memory range is missing",
+                    NDIS_STATUS_RESOURCE_CONFLICT,
+                )
             })
         };
         Ok(Resources {

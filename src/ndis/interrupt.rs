@@ -95,7 +95,9 @@ impl Adapter {
 
     /// Brings the GID table, and then the provider, to the addresses that the interface has.
     pub fn refresh_addresses(&self, passive: &Passive) {
-        let (Some(nic), Some(provider)) = (self.nic(), self.provider()) else { return };
+        let (Some(nic), Some(provider)) = (self.nic(), self.provider()) else {
+            return;
+        };
         let wanted = match netio::addresses(passive, self.luid) {
             Ok(wanted) => wanted,
             Err(status) => return log_address_failure("addresses could not be read", status.cast_unsigned()),

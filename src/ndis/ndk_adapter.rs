@@ -12,7 +12,11 @@ use super::adapter::Adapter;
 use crate::os::irql::Passive;
 
 impl Adapter {
-    fn open_ndk_adapter(&self, passive: &Passive, version: NDK_VERSION) -> Result<NonNull<NDK_ADAPTER>, NDIS_STATUS> {
+    fn open_ndk_adapter(
+        &self,
+        passive: &Passive,
+        version: NDK_VERSION,
+    ) -> Result<NonNull<NDK_ADAPTER>, NDIS_STATUS> {
         let provider = self.provider().ok_or(NDIS_STATUS_ADAPTER_NOT_READY)?;
         if !self.is_working() {
             return Err(NDIS_STATUS_ADAPTER_NOT_READY);
@@ -35,7 +39,9 @@ pub unsafe extern "system" fn open(
     let parameters = unsafe { parameters.as_ref() };
     // SAFETY: NDIS passes a place for the result.
     let opened = unsafe { opened.as_mut() };
-    let (Some(parameters), Some(opened)) = (parameters, opened) else { return NDIS_STATUS_INVALID_PARAMETER };
+    let (Some(parameters), Some(opened)) = (parameters, opened) else {
+        return NDIS_STATUS_INVALID_PARAMETER;
+    };
     match adapter.open_ndk_adapter(&passive, parameters.Version) {
         Ok(ndk_adapter) => {
             *opened = ndk_adapter.as_ptr();

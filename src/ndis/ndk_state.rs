@@ -7,8 +7,8 @@
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use ndk_sys::{
-    NDIS_STATUS, NDIS_STATUS_INVALID_DATA, NDIS_STATUS_NOT_SUPPORTED, NDIS_STATUS_SUCCESS, NetEventNDKDisable,
-    NetEventNDKEnable,
+    NDIS_STATUS, NDIS_STATUS_INVALID_DATA, NDIS_STATUS_NOT_SUPPORTED, NDIS_STATUS_SUCCESS,
+    NetEventNDKDisable, NetEventNDKEnable,
 };
 
 use super::adapter::Adapter;
@@ -29,7 +29,10 @@ pub struct NdkState {
 impl NdkState {
     /// Disabled, and nobody wants anything else.
     pub const fn new() -> Self {
-        Self { wanted: AtomicBool::new(false), enabled: AtomicBool::new(false) }
+        Self {
+            wanted: AtomicBool::new(false),
+            enabled: AtomicBool::new(false),
+        }
     }
 
     /// The state that initialisation reports in the NDK attributes.
@@ -80,7 +83,11 @@ impl Adapter {
             return;
         }
         provider.set_enabled(wanted);
-        let event = if wanted { NetEventNDKEnable } else { NetEventNDKDisable };
+        let event = if wanted {
+            NetEventNDKEnable
+        } else {
+            NetEventNDKDisable
+        };
         if let Err(status) = miniport::net_pnp_event(passive, self.handle, event) {
             event_log::write(
                 ndk_sys::EVENT_NDIS_DRIVER_FAILURE,

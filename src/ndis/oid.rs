@@ -9,15 +9,17 @@ use ndk_sys::{
     NDIS_HANDLE, NDIS_INTERRUPT_MODERATION_PARAMETERS, NDIS_INTERRUPT_MODERATION_PARAMETERS_REVISION_1,
     NDIS_NDK_CONNECTIONS_REVISION_1, NDIS_NDK_LOCAL_ENDPOINTS_REVISION_1, NDIS_OBJECT_TYPE_DEFAULT, NDIS_OID,
     NDIS_OID_REQUEST, NDIS_STATUS, NDIS_STATUS_FAILURE, NDIS_STATUS_INVALID_DATA, NDIS_STATUS_INVALID_LENGTH,
-    NDIS_STATUS_NOT_ACCEPTED, NDIS_STATUS_NOT_SUPPORTED, NDIS_STATUS_SUCCESS, NdisInterruptModerationNotSupported,
-    OID_802_3_CURRENT_ADDRESS, OID_802_3_MAXIMUM_LIST_SIZE, OID_802_3_MULTICAST_LIST, OID_802_3_PERMANENT_ADDRESS,
-    OID_802_3_RCV_ERROR_ALIGNMENT, OID_802_3_XMIT_MORE_COLLISIONS, OID_802_3_XMIT_ONE_COLLISION,
-    OID_GEN_CURRENT_LOOKAHEAD, OID_GEN_CURRENT_PACKET_FILTER, OID_GEN_INTERRUPT_MODERATION, OID_GEN_LINK_PARAMETERS,
+    NDIS_STATUS_NOT_ACCEPTED, NDIS_STATUS_NOT_SUPPORTED, NDIS_STATUS_SUCCESS,
+    NdisInterruptModerationNotSupported, OID_802_3_CURRENT_ADDRESS, OID_802_3_MAXIMUM_LIST_SIZE,
+    OID_802_3_MULTICAST_LIST, OID_802_3_PERMANENT_ADDRESS, OID_802_3_RCV_ERROR_ALIGNMENT,
+    OID_802_3_XMIT_MORE_COLLISIONS, OID_802_3_XMIT_ONE_COLLISION, OID_GEN_CURRENT_LOOKAHEAD,
+    OID_GEN_CURRENT_PACKET_FILTER, OID_GEN_INTERRUPT_MODERATION, OID_GEN_LINK_PARAMETERS,
     OID_GEN_MAXIMUM_TOTAL_SIZE, OID_GEN_RCV_ERROR, OID_GEN_RCV_NO_BUFFER, OID_GEN_RCV_OK,
-    OID_GEN_RECEIVE_BLOCK_SIZE, OID_GEN_RECEIVE_BUFFER_SPACE, OID_GEN_STATISTICS, OID_GEN_TRANSMIT_BLOCK_SIZE,
-    OID_GEN_TRANSMIT_BUFFER_SPACE, OID_GEN_TRANSMIT_QUEUE_LENGTH, OID_GEN_VENDOR_DESCRIPTION,
-    OID_GEN_VENDOR_DRIVER_VERSION, OID_GEN_VENDOR_ID, OID_GEN_XMIT_ERROR, OID_GEN_XMIT_OK, OID_NDK_CONNECTIONS,
-    OID_NDK_LOCAL_ENDPOINTS, OID_NDK_SET_STATE, OID_NDK_STATISTICS, OID_PNP_QUERY_POWER, OID_PNP_SET_POWER,
+    OID_GEN_RECEIVE_BLOCK_SIZE, OID_GEN_RECEIVE_BUFFER_SPACE, OID_GEN_STATISTICS,
+    OID_GEN_TRANSMIT_BLOCK_SIZE, OID_GEN_TRANSMIT_BUFFER_SPACE, OID_GEN_TRANSMIT_QUEUE_LENGTH,
+    OID_GEN_VENDOR_DESCRIPTION, OID_GEN_VENDOR_DRIVER_VERSION, OID_GEN_VENDOR_ID, OID_GEN_XMIT_ERROR,
+    OID_GEN_XMIT_OK, OID_NDK_CONNECTIONS, OID_NDK_LOCAL_ENDPOINTS, OID_NDK_SET_STATE, OID_NDK_STATISTICS,
+    OID_PNP_QUERY_POWER, OID_PNP_SET_POWER,
 };
 
 use super::adapter::Adapter;
@@ -76,12 +78,17 @@ const DRIVER_VERSION: u32 = 0x0000_0001;
 const QUEUE_LENGTH: u32 = 1;
 
 /// `MiniportOidRequest`.
-pub unsafe extern "system" fn oid_request(context: NDIS_HANDLE, request: *mut NDIS_OID_REQUEST) -> NDIS_STATUS {
+pub unsafe extern "system" fn oid_request(
+    context: NDIS_HANDLE,
+    request: *mut NDIS_OID_REQUEST,
+) -> NDIS_STATUS {
     // SAFETY: NDIS calls this at PASSIVE_LEVEL.
     let passive = unsafe { Passive::assume() };
     // SAFETY: NDIS passes the adapter's context.
     let adapter = unsafe { Adapter::borrow(context) };
-    let Some(request) = NonNull::new(request) else { return NDIS_STATUS_FAILURE };
+    let Some(request) = NonNull::new(request) else {
+        return NDIS_STATUS_FAILURE;
+    };
     // SAFETY: NDIS hands the request over until this returns.
     let mut request = unsafe { OidRequest::new(request) };
     adapter.oid(&passive, &mut request)
@@ -92,7 +99,9 @@ pub unsafe extern "system" fn cancel_oid_request(_context: NDIS_HANDLE, _id: *mu
 
 impl Adapter {
     fn oid(&self, passive: &Passive, request: &mut OidRequest<'_>) -> NDIS_STATUS {
-        let Some(nic) = self.nic() else { return NDIS_STATUS_FAILURE };
+        let Some(nic) = self.nic() else {
+            return NDIS_STATUS_FAILURE;
+        };
         if nic.health() == crate::nic::Health::Removed {
             // What the documentation of the handler asks for between surprise removal and halt.
             return NDIS_STATUS_NOT_ACCEPTED;
@@ -193,13 +202,17 @@ impl Adapter {
     }
 
     fn ndk_connections(&self, request: &mut OidRequest<'_>) -> NDIS_STATUS {
-        let Some(provider) = self.provider() else { return NDIS_STATUS_NOT_SUPPORTED };
+        let Some(provider) = self.provider() else {
+            return NDIS_STATUS_NOT_SUPPORTED;
+        };
         let head = |count, total| list_head(NDIS_NDK_CONNECTIONS_REVISION_1, count, total);
         request.answer_list(|entry| provider.connections(entry), head)
     }
 
     fn ndk_local_endpoints(&self, request: &mut OidRequest<'_>) -> NDIS_STATUS {
-        let Some(provider) = self.provider() else { return NDIS_STATUS_NOT_SUPPORTED };
+        let Some(provider) = self.provider() else {
+            return NDIS_STATUS_NOT_SUPPORTED;
+        };
         let head = |count, total| list_head(NDIS_NDK_LOCAL_ENDPOINTS_REVISION_1, count, total);
         request.answer_list(|entry| provider.local_endpoints(entry), head)
     }
@@ -209,7 +222,12 @@ impl Adapter {
 /// TCP's.
 fn list_head(revision: u8, count: u32, total: usize) -> [u32; 4] {
     let [size_low, size_high] = u16::try_from(total).unwrap_or(u16::MAX).to_ne_bytes();
-    [u32::from_ne_bytes([NDIS_OBJECT_TYPE_DEFAULT, revision, size_low, size_high]), 0, count, 0]
+    [
+        u32::from_ne_bytes([NDIS_OBJECT_TYPE_DEFAULT, revision, size_low, size_high]),
+        0,
+        count,
+        0,
+    ]
 }
 
 fn interrupt_moderation() -> NDIS_INTERRUPT_MODERATION_PARAMETERS {

@@ -25,7 +25,9 @@ pub unsafe extern "system" fn direct_oid_request(
 ) -> NDIS_STATUS {
     // SAFETY: NDIS passes the adapter's context.
     let adapter = unsafe { Adapter::borrow(context) };
-    let Some(raw) = NonNull::new(request) else { return NDIS_STATUS_FAILURE };
+    let Some(raw) = NonNull::new(request) else {
+        return NDIS_STATUS_FAILURE;
+    };
     // SAFETY: NDIS hands the request over.
     let mut request = unsafe { OidRequest::new(raw) };
     if request.kind() != Kind::Query || request.oid() != OID_NDK_STATISTICS {
@@ -46,7 +48,9 @@ pub unsafe extern "system" fn cancel_direct_oid_request(_context: NDIS_HANDLE, _
 impl Adapter {
     /// `OID_NDK_STATISTICS`.
     pub(super) fn ndk_statistics(&self, passive: &Passive, request: &mut OidRequest<'_>) -> NDIS_STATUS {
-        let (Some(nic), Some(provider)) = (self.nic(), self.provider()) else { return NDIS_STATUS_NOT_SUPPORTED };
+        let (Some(nic), Some(provider)) = (self.nic(), self.provider()) else {
+            return NDIS_STATUS_NOT_SUPPORTED;
+        };
         match nic.statistics(passive) {
             Ok(device) => request.answer(&statistics::ndk(&device, provider)),
             Err(error) => error.into(),
@@ -55,6 +59,7 @@ impl Adapter {
 
     /// Answers the requests that came at a raised IRQL.
     pub(super) fn serve_pending_oids(&self, passive: &Passive) {
-        self.pending_oids.serve(self.handle, |request| self.ndk_statistics(passive, request));
+        self.pending_oids
+            .serve(self.handle, |request| self.ndk_statistics(passive, request));
     }
 }

@@ -7,9 +7,7 @@
 use core::ffi::c_void;
 use core::ptr::NonNull;
 
-use ndk_sys::{
-    NDIS_HANDLE, NDIS_PORT_NUMBER, NDIS_STATUS_FAILURE, NDIS_STATUS_PAUSED, NET_BUFFER_LIST,
-};
+use ndk_sys::{NDIS_HANDLE, NDIS_PORT_NUMBER, NDIS_STATUS_FAILURE, NDIS_STATUS_PAUSED, NET_BUFFER_LIST};
 
 use super::adapter::Adapter;
 use crate::os::nbl::SendChain;
@@ -17,7 +15,11 @@ use crate::os::nbl::SendChain;
 impl Adapter {
     fn send(&self, chain: SendChain) {
         self.send_gate.pass(|allowed| {
-            let status = if allowed { NDIS_STATUS_FAILURE } else { NDIS_STATUS_PAUSED };
+            let status = if allowed {
+                NDIS_STATUS_FAILURE
+            } else {
+                NDIS_STATUS_PAUSED
+            };
             chain.complete(self.handle, status);
         });
     }

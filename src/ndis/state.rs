@@ -6,9 +6,9 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use core::time::Duration;
 
 use ndk_sys::{
-    BOOLEAN, FALSE, NDIS_DEVICE_PNP_EVENT, NDIS_HANDLE, NDIS_MINIPORT_PAUSE_PARAMETERS, NDIS_MINIPORT_RESTART_PARAMETERS,
-    NDIS_OBJECT_HEADER, NDIS_PORT_NUMBER, NDIS_SHUTDOWN_ACTION, NDIS_STATUS, NDIS_STATUS_HARD_ERRORS, NDIS_STATUS_SUCCESS,
-    NdisDevicePnPEventSurpriseRemoved,
+    BOOLEAN, FALSE, NDIS_DEVICE_PNP_EVENT, NDIS_HANDLE, NDIS_MINIPORT_PAUSE_PARAMETERS,
+    NDIS_MINIPORT_RESTART_PARAMETERS, NDIS_OBJECT_HEADER, NDIS_PORT_NUMBER, NDIS_SHUTDOWN_ACTION,
+    NDIS_STATUS, NDIS_STATUS_HARD_ERRORS, NDIS_STATUS_SUCCESS, NdisDevicePnPEventSurpriseRemoved,
 };
 
 use super::adapter::Adapter;
@@ -92,7 +92,11 @@ pub unsafe extern "system" fn reset(context: NDIS_HANDLE, addressing_reset: *mut
     }
     // SAFETY: NDIS passes the adapter's context.
     let working = unsafe { Adapter::borrow(context) }.is_working();
-    if working { NDIS_STATUS_SUCCESS } else { NDIS_STATUS_HARD_ERRORS }
+    if working {
+        NDIS_STATUS_SUCCESS
+    } else {
+        NDIS_STATUS_HARD_ERRORS
+    }
 }
 
 /// `NET_DEVICE_PNP_EVENT` (ndis.h), as far as it is needed.

@@ -58,12 +58,27 @@ impl From<&Statistics> for Totals {
     /// The device's counters come from outside: sums wrap, as counters do.
     fn from(device: &Statistics) -> Self {
         Self {
-            in_frames: device.rdma_in_frames.get().wrapping_add(device.eth_in_frames.get()),
-            in_octets: device.rdma_in_octets.get().wrapping_add(device.eth_in_octets.get()),
-            out_frames: device.rdma_out_frames.get().wrapping_add(device.eth_out_frames.get()),
-            out_octets: device.rdma_out_octets.get().wrapping_add(device.eth_out_octets.get()),
+            in_frames: device
+                .rdma_in_frames
+                .get()
+                .wrapping_add(device.eth_in_frames.get()),
+            in_octets: device
+                .rdma_in_octets
+                .get()
+                .wrapping_add(device.eth_in_octets.get()),
+            out_frames: device
+                .rdma_out_frames
+                .get()
+                .wrapping_add(device.eth_out_frames.get()),
+            out_octets: device
+                .rdma_out_octets
+                .get()
+                .wrapping_add(device.eth_out_octets.get()),
             in_errors: device.drop_malformed.get().wrapping_add(device.drop_icrc.get()),
-            in_discards: device.drop_no_receiver.get().wrapping_add(device.drop_cm_full.get()),
+            in_discards: device
+                .drop_no_receiver
+                .get()
+                .wrapping_add(device.drop_cm_full.get()),
         }
     }
 }
@@ -89,8 +104,10 @@ pub fn general(device: &Statistics) -> NDIS_STATISTICS_INFO {
 /// `OID_NDK_STATISTICS`: connections from the provider, traffic from the device.
 pub fn ndk(device: &Statistics, provider: &Provider) -> NDIS_NDK_STATISTICS_INFO {
     let mut info = NDIS_NDK_STATISTICS_INFO::zeroed();
-    info.Header =
-        object_header::<NDIS_NDK_STATISTICS_INFO>(NDIS_OBJECT_TYPE_DEFAULT, NDIS_NDK_STATISTICS_INFO_REVISION_1);
+    info.Header = object_header::<NDIS_NDK_STATISTICS_INFO>(
+        NDIS_OBJECT_TYPE_DEFAULT,
+        NDIS_NDK_STATISTICS_INFO_REVISION_1,
+    );
     provider.fill_statistics(&mut info.CounterSet);
     info.CounterSet.RDMAInOctets = device.rdma_in_octets.get();
     info.CounterSet.RDMAOutOctets = device.rdma_out_octets.get();

@@ -14,8 +14,8 @@ use super::device::{Device, Link};
 use super::events::{EventQueue, NicEvent};
 use super::gid::{Change, GidTable};
 use super::health::{Health, Reason};
-use crate::os::irql::Passive;
 use crate::os::handle::AdapterHandle;
+use crate::os::irql::Passive;
 use crate::os::lock::SpinLock;
 use crate::os::once::SetOnce;
 use crate::os::pool::{Pooled, Tag};
@@ -44,7 +44,14 @@ impl Nic {
     pub(super) fn new(device: Device, commands: CommandQueue) -> Self {
         let mac = device.mac();
         let gids = SpinLock::new(GidTable::new());
-        Self { device, commands, events: SetOnce::new(), gids, info: DeviceInfo::new_zeroed(), mac }
+        Self {
+            device,
+            commands,
+            events: SetOnce::new(),
+            gids,
+            info: DeviceInfo::new_zeroed(),
+            mac,
+        }
     }
 
     pub(super) fn device(&self) -> &Device {
@@ -121,7 +128,12 @@ impl Nic {
     /// # Errors
     ///
     /// The device refused.
-    pub(super) fn create(&self, passive: &Passive, opcode: Opcode, input: &[u8]) -> Result<u32, BringUpError> {
+    pub(super) fn create(
+        &self,
+        passive: &Passive,
+        opcode: Opcode,
+        input: &[u8],
+    ) -> Result<u32, BringUpError> {
         match self.command(Wait::Passive(passive), opcode, input, Mailbox::None) {
             Ok(Reply::Done([b0, b1, b2, b3, ..])) => Ok(u32::from_le_bytes([b0, b1, b2, b3])),
             // A waiting caller gets the result or an error.
@@ -164,8 +176,12 @@ impl Nic {
                 Some(Change::Clear(address)) => address.entry(false),
                 Some(Change::Set(address)) => address.entry(true),
             };
-            let _done =
-                self.command(Wait::Passive(passive), Opcode::SET_GID, entry.as_bytes(), Mailbox::None)?;
+            let _done = self.command(
+                Wait::Passive(passive),
+                Opcode::SET_GID,
+                entry.as_bytes(),
+                Mailbox::None,
+            )?;
             if let Some(change) = change {
                 self.gids.lock().apply(change);
             }
@@ -200,7 +216,9 @@ impl Nic {
     /// Serves the event queue: hands up to `budget` events to `serve`, then arms the queue. Returns whether there may be
     /// more, in which case it is not armed. `DISPATCH_LEVEL`; `serve` is called without a lock.
     pub fn serve_events(&self, budget: usize, mut serve: impl FnMut(NicEvent)) -> bool {
-        let Some(queue) = self.events.get() else { return false };
+        let Some(queue) = self.events.get() else {
+            return false;
+        };
         let mut armed = false;
         for _ in 0..budget {
             if self.health() != Health::Working {

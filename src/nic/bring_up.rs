@@ -15,8 +15,8 @@ use super::device::{Device, StateError};
 use super::events::EventRings;
 use super::health::HealthWord;
 use super::info::{self, Implausible};
-use crate::os::irql::Passive;
 use crate::os::handle::AdapterHandle;
+use crate::os::irql::Passive;
 use crate::os::mmio::{DoorbellBar, RegisterBar};
 use crate::os::pool::{OutOfMemory, PoolArc};
 
@@ -94,7 +94,12 @@ impl Nic {
     fn query_device(&self, passive: &Passive) -> Result<DeviceInfo, BringUpError> {
         let mut info = DeviceInfo::new_zeroed();
         let _done = self
-            .command(Wait::Passive(passive), Opcode::QUERY_DEVICE, &[], Mailbox::Out(info.as_mut_bytes()))
+            .command(
+                Wait::Passive(passive),
+                Opcode::QUERY_DEVICE,
+                &[],
+                Mailbox::Out(info.as_mut_bytes()),
+            )
             .map_err(|error| BringUpError::Command(Opcode::QUERY_DEVICE, error))?;
         info::check(&info).map_err(BringUpError::Info)?;
         Ok(info)
@@ -119,7 +124,12 @@ impl Nic {
             return Err(BringUpError::Ndis(ndk_sys::NDIS_STATUS_NOT_ACCEPTED));
         }
         let _done = self
-            .command(Wait::Passive(passive), Opcode::CM_ENABLE, enable.as_bytes(), Mailbox::None)
+            .command(
+                Wait::Passive(passive),
+                Opcode::CM_ENABLE,
+                enable.as_bytes(),
+                Mailbox::None,
+            )
             .map_err(|error| BringUpError::Command(Opcode::CM_ENABLE, error))?;
         Ok(())
     }

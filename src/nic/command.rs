@@ -52,7 +52,8 @@ impl From<CommandError> for ndk_sys::NDIS_STATUS {
     /// What an NDIS request says that needed a command.
     fn from(error: CommandError) -> Self {
         use ndk_sys::{
-            NDIS_STATUS_ADAPTER_NOT_READY, NDIS_STATUS_ADAPTER_REMOVED, NDIS_STATUS_FAILURE, NDIS_STATUS_RESOURCES,
+            NDIS_STATUS_ADAPTER_NOT_READY, NDIS_STATUS_ADAPTER_REMOVED, NDIS_STATUS_FAILURE,
+            NDIS_STATUS_RESOURCES,
         };
         match error {
             CommandError::QueueFull => NDIS_STATUS_RESOURCES,

@@ -10,17 +10,18 @@ use core::time::Duration;
 use ndk_sys::NDIS_STATUS;
 use vrnic_abi::cmd::{Command, Completion, INLINE_INPUT, Opcode, Status};
 use vrnic_abi::regs::{
-    CMDQ_BASE_HI, CMDQ_BASE_LO, CMDQ_CPL_HI, CMDQ_CPL_LO, CMDQ_DOORBELL, CMDQ_FETCH_HI, CMDQ_FETCH_LO, CMDQ_LOG2,
+    CMDQ_BASE_HI, CMDQ_BASE_LO, CMDQ_CPL_HI, CMDQ_CPL_LO, CMDQ_DOORBELL, CMDQ_FETCH_HI, CMDQ_FETCH_LO,
+    CMDQ_LOG2,
 };
 
 use super::command::{CommandError, MAILBOX_BYTES, Mailbox, Reply};
 use super::device::Device;
 use super::health::{Health, Reason};
 use super::ring::{Consumer, is_fetched};
-use super::slots::{Completed, Outcome, RING_LOG2, Slots, TAGS};
+use super::slots::{Completed, Outcome, RING_LOG2, Slot, Slots, TAGS};
 use crate::os::dma::Coherent;
-use crate::os::handle::AdapterHandle;
 use crate::os::event::Event;
+use crate::os::handle::AdapterHandle;
 use crate::os::irql::Passive;
 use crate::os::lock::SpinLock;
 use crate::os::pool::{PoolSlice, Pooled, Tag};
@@ -48,6 +49,10 @@ impl Pooled for Event {
     const TAG: Tag = Tag::new(*b"VrEs");
 }
 
+impl Pooled for Slot {
+    const TAG: Tag = Tag::new(*b"VrSl");
+}
+
 /// Memory that the device reads and writes, in one block.
 mod layout {
     use super::{Command, Completion, MAILBOX_BYTES, TAGS};
@@ -70,7 +75,7 @@ pub struct CommandQueue {
 }
 
 struct State {
-    slots: Slots,
+    slots: Slots<PoolSlice<Slot>>,
     /// Commands posted since the queue was started, modulo 2^32.
     posted: u32,
     completions: Consumer,
@@ -93,15 +98,27 @@ impl CommandQueue {
     pub fn new(passive: &Passive, adapter: AdapterHandle, timeout: Duration) -> Result<Self, NDIS_STATUS> {
         let memory = Coherent::allocate(passive, adapter, layout::BYTES)?;
         let events = PoolSlice::try_from_fn(TAGS, |_| Event::new())?;
-        let state = State { slots: Slots::new(), posted: 0, completions: Consumer::new(RING_LOG2) };
-        Ok(Self { memory, state: SpinLock::new(state), events, timeout })
+        let state = State {
+            slots: Slots::new(PoolSlice::from_fn(TAGS, |_| Slot::default())?),
+            posted: 0,
+            completions: Consumer::new(RING_LOG2),
+        };
+        Ok(Self {
+            memory,
+            state: SpinLock::new(state),
+            events,
+            timeout,
+        })
     }
 
     /// Tells the device, which is idle, where the queue is.
     pub fn program(&self, device: &Device) {
         let address = |offset: usize| self.memory.device_address() + offset as u64;
-        let (base, completions, fetched) =
-            (address(layout::COMMANDS), address(layout::COMPLETIONS), address(layout::FETCHED));
+        let (base, completions, fetched) = (
+            address(layout::COMMANDS),
+            address(layout::COMPLETIONS),
+            address(layout::FETCHED),
+        );
         let registers = &device.registers;
         registers.write::<CMDQ_BASE_LO>(base as u32);
         registers.write::<CMDQ_BASE_HI>((base >> 32) as u32);
@@ -167,7 +184,10 @@ impl CommandQueue {
                 drop(state);
                 self.poll(device);
                 state = self.state.lock();
-                state.slots.take(opcode.0, at.hundred_ns()).ok_or(CommandError::QueueFull)?
+                state
+                    .slots
+                    .take(opcode.0, at.hundred_ns())
+                    .ok_or(CommandError::QueueFull)?
             }
         };
         let place = layout::MAILBOXES + usize::from(tag) * MAILBOX_BYTES;
@@ -175,7 +195,11 @@ impl CommandQueue {
             self.memory.write(place, data);
         }
         self.events[usize::from(tag)].reset();
-        let address = if mailbox_len == 0 { 0 } else { self.memory.device_address() + place as u64 };
+        let address = if mailbox_len == 0 {
+            0
+        } else {
+            self.memory.device_address() + place as u64
+        };
         let command = Command {
             opcode: opcode.0.into(),
             tag: tag.into(),
@@ -185,7 +209,8 @@ impl CommandQueue {
         };
         let index = state.posted;
         let slot = index as usize % TAGS;
-        self.memory.write_value(layout::COMMANDS + slot * size_of::<Command>(), &command);
+        self.memory
+            .write_value(layout::COMMANDS + slot * size_of::<Command>(), &command);
         state.posted = index.wrapping_add(1);
         // With the lock held: doorbell values must reach the device in order.
         device.registers.write::<CMDQ_DOORBELL>(state.posted);
@@ -267,7 +292,8 @@ impl CommandQueue {
     /// Hands the outcome to the caller and frees the tag.
     fn finish(&self, ticket: &Ticket, outcome: Outcome, mailbox: Mailbox<'_>) -> Result<Reply, CommandError> {
         if let (Ok(_), Mailbox::Out(data)) = (outcome, mailbox) {
-            self.memory.read(layout::MAILBOXES + usize::from(ticket.tag) * MAILBOX_BYTES, data);
+            self.memory
+                .read(layout::MAILBOXES + usize::from(ticket.tag) * MAILBOX_BYTES, data);
         }
         self.state.lock().slots.release(ticket.tag);
         outcome.map(Reply::Done)
@@ -280,9 +306,14 @@ impl CommandQueue {
         let mut garbage = None;
         // At most a ring's worth: no device can keep us here.
         for _ in 0..TAGS {
-            let Some(completion) = self.next_completion(&mut state.completions) else { break };
+            let Some(completion) = self.next_completion(&mut state.completions) else {
+                break;
+            };
             let (tag, status) = (completion.tag.get(), Status(completion.status.get()));
-            match state.slots.complete(tag, status, completion.syndrome.get(), completion.output) {
+            match state
+                .slots
+                .complete(tag, status, completion.syndrome.get(), completion.output)
+            {
                 Ok(Completed::Wake(tag)) => wake |= 1 << tag,
                 Ok(Completed::Reclaimed) => {}
                 Err(_) => {

@@ -5,9 +5,9 @@ use core::time::Duration;
 
 use vrnic_abi::pci::REMOVED;
 use vrnic_abi::regs::{
-    ABI_VERSION, CTRL, CTRL_ENABLE, CTRL_RESET, DeviceState, FATAL_SYNDROME, FW_VERSION, INT_COMMAND, INT_FATAL,
-    INT_MASK, LINK, LINK_MTU_SHIFT, LINK_SPEED, LINK_UP, MAC_HI, MAC_LO, MAGIC, MAGIC_VALUE, STATUS,
-    STATUS_STATE_MASK,
+    ABI_VERSION, CTRL, CTRL_ENABLE, CTRL_RESET, DeviceState, FATAL_SYNDROME, FW_VERSION, INT_COMMAND,
+    INT_FATAL, INT_MASK, LINK, LINK_MTU_SHIFT, LINK_SPEED, LINK_UP, MAC_HI, MAC_LO, MAGIC, MAGIC_VALUE,
+    STATUS, STATUS_STATE_MASK,
 };
 
 use super::health::{HealthWord, Reason};
@@ -68,7 +68,11 @@ impl Device {
             return Err(magic);
         }
         let version = self.registers.read::<ABI_VERSION>();
-        if version >> 16 == vrnic_abi::VERSION >> 16 { Ok(()) } else { Err(version) }
+        if version >> 16 == vrnic_abi::VERSION >> 16 {
+            Ok(())
+        } else {
+            Err(version)
+        }
     }
 
     /// Firmware version, for people.
@@ -87,10 +91,18 @@ impl Device {
     pub fn link(&self) -> Link {
         let link = self.registers.read::<LINK>();
         if link == REMOVED {
-            return Link { up: false, speed_mbps: 0, mtu: 0 };
+            return Link {
+                up: false,
+                speed_mbps: 0,
+                mtu: 0,
+            };
         }
         let speed_mbps = self.registers.read::<LINK_SPEED>();
-        Link { up: link & LINK_UP != 0, speed_mbps, mtu: link >> LINK_MTU_SHIFT }
+        Link {
+            up: link & LINK_UP != 0,
+            speed_mbps,
+            mtu: link >> LINK_MTU_SHIFT,
+        }
     }
 
     /// Puts the device into its initial state: it touches no memory afterwards.
@@ -123,7 +135,9 @@ impl Device {
         loop {
             match self.state() {
                 Err(error) => return Err(error),
-                Ok(state) if state == wanted && self.registers.read::<CTRL>() & CTRL_RESET == 0 => return Ok(()),
+                Ok(state) if state == wanted && self.registers.read::<CTRL>() & CTRL_RESET == 0 => {
+                    return Ok(());
+                }
                 Ok(_) if Instant::now() >= deadline => return Err(StateError::Timeout),
                 Ok(_) => sleep(passive, Duration::from_millis(1)),
             }

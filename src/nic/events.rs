@@ -66,23 +66,44 @@ impl EventRings {
 
     /// Input of `CREATE_EQ`.
     pub fn create(&self, vector: u16) -> EqCreate {
-        EqCreate { ring: ring(&self.events, EQ_LOG2), vector: vector.into(), flags: EQ_ASYNC.into() }
+        EqCreate {
+            ring: ring(&self.events, EQ_LOG2),
+            vector: vector.into(),
+            flags: EQ_ASYNC.into(),
+        }
     }
 
     /// Input of `CM_ENABLE` with event queue `number`.
     pub fn enable(&self, number: u32) -> CmEnable {
-        CmEnable { ring: ring(&self.receives, RECEIVE_LOG2), eqn: number.into(), reserved: 0.into() }
+        CmEnable {
+            ring: ring(&self.receives, RECEIVE_LOG2),
+            eqn: number.into(),
+            reserved: 0.into(),
+        }
     }
 
     /// The queue that the device has made of them, with the number that it gave (below the limit that it has told).
     pub fn into_queue(self, number: u32) -> EventQueue {
-        let state = State { events: Consumer::new(EQ_LOG2.into()), receives: Consumer::new(RECEIVE_LOG2.into()) };
-        EventQueue { events: self.events, receives: self.receives, number, state: SpinLock::new(state) }
+        let state = State {
+            events: Consumer::new(EQ_LOG2.into()),
+            receives: Consumer::new(RECEIVE_LOG2.into()),
+        };
+        EventQueue {
+            events: self.events,
+            receives: self.receives,
+            number,
+            state: SpinLock::new(state),
+        }
     }
 }
 
 fn ring(memory: &Coherent, log2_entries: u8) -> Ring {
-    Ring { addr: memory.device_address().into(), log2_entries, levels: 0, reserved: [0; 6] }
+    Ring {
+        addr: memory.device_address().into(),
+        log2_entries,
+        levels: 0,
+        reserved: [0; 6],
+    }
 }
 
 impl EventQueue {
@@ -98,7 +119,10 @@ impl EventQueue {
     pub fn take(&self, device: &Device) -> Result<Option<NicEvent>, Garbage> {
         let mut state = self.state.lock();
         let place = state.events.slot() * size_of::<Event>();
-        if !state.events.owns(self.events.load_u8(place + offset_of!(Event, owner))) {
+        if !state
+            .events
+            .owns(self.events.load_u8(place + offset_of!(Event, owner)))
+        {
             return Ok(None);
         }
         let event: Event = self.events.read_value(place);
@@ -119,7 +143,9 @@ impl EventQueue {
         if index != state.receives.index() {
             return Err(Garbage(Reason::BadReceiveIndex, index));
         }
-        let received = self.receives.read_value(state.receives.slot() * size_of::<CmReceive>());
+        let received = self
+            .receives
+            .read_value(state.receives.slot() * size_of::<CmReceive>());
         state.receives.advance();
         device.ring(CM_CONSUMER, state.receives.index());
         Ok(NicEvent::Receive(received))

@@ -25,7 +25,13 @@ impl GidAddress {
     pub fn entry(self, valid: bool) -> GidEntry {
         let gid = if valid { self.gid } else { [0; 16] };
         let flags = if valid { GID_VALID } else { 0 };
-        GidEntry { index: self.index.into(), flags: flags.into(), vlan: 0.into(), reserved: 0.into(), gid }
+        GidEntry {
+            index: self.index.into(),
+            flags: flags.into(),
+            vlan: 0.into(),
+            reserved: 0.into(),
+            gid,
+        }
     }
 }
 
@@ -58,8 +64,13 @@ impl GidTable {
             return Some(Change::Clear(entry));
         }
         let index = self.0.iter().position(Option::is_none)?;
-        let gid = *wanted.iter().find(|gid| !self.iter().any(|entry| entry.gid == **gid))?;
-        Some(Change::Set(GidAddress { index: index as u16, gid }))
+        let gid = *wanted
+            .iter()
+            .find(|gid| !self.iter().any(|entry| entry.gid == **gid))?;
+        Some(Change::Set(GidAddress {
+            index: index as u16,
+            gid,
+        }))
     }
 
     /// The device has made the change.
@@ -73,7 +84,10 @@ impl GidTable {
     /// Entries in use.
     pub fn iter(&self) -> impl Iterator<Item = GidAddress> {
         let entry = |(index, gid): (usize, &Option<[u8; 16]>)| {
-            gid.map(|gid| GidAddress { index: index as u16, gid })
+            gid.map(|gid| GidAddress {
+                index: index as u16,
+                gid,
+            })
         };
         self.0.iter().enumerate().filter_map(entry)
     }
@@ -127,7 +141,10 @@ mod tests {
 
     #[test]
     fn clearing_sends_zeros() {
-        let address = GidAddress { index: 3, gid: gid(9) };
+        let address = GidAddress {
+            index: 3,
+            gid: gid(9),
+        };
         assert_eq!(address.entry(true).flags.get(), GID_VALID);
         assert_eq!(address.entry(true).gid, gid(9));
         assert_eq!(address.entry(false).flags.get(), 0);

@@ -108,7 +108,9 @@ impl HealthWord {
     #[must_use]
     pub fn diagnosis(&self) -> Option<(Reason, u32)> {
         let word = self.0.load(Ordering::Acquire);
-        let reason = Reason::ALL.into_iter().find(|reason| u64::from(*reason as u8) == word >> 32)?;
+        let reason = Reason::ALL
+            .into_iter()
+            .find(|reason| u64::from(*reason as u8) == word >> 32)?;
         Some((reason, word as u32))
     }
 
@@ -119,7 +121,9 @@ impl HealthWord {
             let removed = old >> 32 == u64::from(Reason::Removed as u8);
             (old == 0 || (reason == Reason::Removed && !removed)).then_some(new)
         };
-        self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, update).is_ok()
+        self.0
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, update)
+            .is_ok()
     }
 }
 

@@ -22,7 +22,11 @@ pub fn check(info: &DeviceInfo) -> Result<(), Implausible> {
         ("max_cq_log2", info.max_cq_log2.into(), MAX_LOG2),
         ("max_rq_log2", info.max_rq_log2.into(), MAX_LOG2),
         ("max_sq_log2", info.max_sq_log2.into(), MAX_LOG2),
-        ("gid_entries", info.gid_entries.get().into(), vrnic_abi::cm::GID_ENTRIES.into()),
+        (
+            "gid_entries",
+            info.gid_entries.get().into(),
+            vrnic_abi::cm::GID_ENTRIES.into(),
+        ),
     ];
     match counts.iter().find(|(_, value, most)| value > most) {
         Some((field, ..)) => Err(Implausible(field)),

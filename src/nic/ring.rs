@@ -13,7 +13,10 @@ impl Consumer {
     /// At the start of a zeroed ring of `1 << log2_entries` entries; the logarithm is below 32.
     #[must_use]
     pub const fn new(log2_entries: u32) -> Self {
-        Self { index: 0, log2_entries }
+        Self {
+            index: 0,
+            log2_entries,
+        }
     }
 
     /// Entries of the ring.

@@ -4,6 +4,8 @@
 //! has an outcome that its caller has yet to read. Everything here is private memory: a completion is only believed if its
 //! tag is in flight.
 
+use core::ops::DerefMut;
+
 use vrnic_abi::cmd::{INLINE_OUTPUT, Status};
 
 use super::command::CommandError;
@@ -16,8 +18,9 @@ pub const TAGS: usize = 1 << RING_LOG2;
 /// How a command ended.
 pub type Outcome = Result<[u8; INLINE_OUTPUT], CommandError>;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum State {
+    #[default]
     Free,
     Waiting { since: u64, opcode: u16 },
     Abandoned { since: u64, opcode: u16 },
@@ -37,37 +40,42 @@ pub enum Completed {
     Reclaimed,
 }
 
-/// All tags. Times are in any unit that only grows.
-pub struct Slots {
-    states: [State; TAGS],
-    /// Free tags, the next one last; the first `free` of them count.
-    stack: [u16; TAGS],
+/// The place of one tag.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Slot {
+    state: State,
+    /// One entry of the stack of free tags.
+    free_tag: u16,
+}
+
+/// All tags, in memory that the caller brings. Times are in any unit that only grows.
+pub struct Slots<S> {
+    slots: S,
+    /// So many entries of the stack count, the next tag last.
     free: usize,
 }
 
-impl Slots {
-    /// All tags are free.
-    pub const fn new() -> Self {
-        let mut stack = [0; TAGS];
-        let mut tag = 0;
-        while tag < TAGS {
-            stack[tag] = (TAGS - 1 - tag) as u16;
-            tag += 1;
+impl<S: DerefMut<Target = [Slot]>> Slots<S> {
+    /// All tags are free: as many as there are slots, [`TAGS`] at most.
+    pub fn new(mut slots: S) -> Self {
+        let free = slots.len().min(TAGS);
+        for (index, slot) in slots.iter_mut().take(free).enumerate() {
+            *slot = Slot { state: State::Free, free_tag: (free - 1 - index) as u16 };
         }
-        Self { states: [State::Free; TAGS], stack, free: TAGS }
+        Self { slots, free }
     }
 
     /// Takes a tag for a command that is posted now.
     pub fn take(&mut self, opcode: u16, now: u64) -> Option<u16> {
         self.free = self.free.checked_sub(1)?;
-        let tag = self.stack[self.free];
-        self.states[usize::from(tag)] = State::Waiting { since: now, opcode };
+        let tag = self.slots[self.free].free_tag;
+        self.slots[usize::from(tag)].state = State::Waiting { since: now, opcode };
         Some(tag)
     }
 
     fn put(&mut self, tag: u16) {
-        self.states[usize::from(tag)] = State::Free;
-        self.stack[self.free] = tag;
+        self.slots[usize::from(tag)].state = State::Free;
+        self.slots[self.free].free_tag = tag;
         self.free += 1;
     }
 
@@ -79,7 +87,7 @@ impl Slots {
         syndrome: u32,
         output: [u8; INLINE_OUTPUT],
     ) -> Result<Completed, NotInFlight> {
-        let state = self.states.get_mut(usize::from(tag)).ok_or(NotInFlight)?;
+        let state = &mut self.slots.get_mut(usize::from(tag)).ok_or(NotInFlight)?.state;
         match state {
             State::Waiting { .. } => {
                 *state = State::Finished(match status {
@@ -98,7 +106,7 @@ impl Slots {
 
     /// The outcome of a tag that its caller holds, if there is one yet.
     pub fn outcome(&self, tag: u16) -> Option<Outcome> {
-        match self.states[usize::from(tag)] {
+        match self.slots[usize::from(tag)].state {
             State::Finished(outcome) => Some(outcome),
             _ => None,
         }
@@ -113,7 +121,7 @@ impl Slots {
     /// The caller does not wait any longer. If the outcome came at the last moment, it is returned and the caller still
     /// has the tag.
     pub fn abandon(&mut self, tag: u16) -> Option<Outcome> {
-        let state = &mut self.states[usize::from(tag)];
+        let state = &mut self.slots[usize::from(tag)].state;
         match *state {
             State::Waiting { since, opcode } => {
                 *state = State::Abandoned { since, opcode };
@@ -132,9 +140,9 @@ impl Slots {
     pub fn fail_all(&mut self, error: CommandError) -> u64 {
         const { assert!(TAGS <= 64, "one bit for each tag") };
         let mut wake = 0;
-        for (tag, state) in self.states.iter_mut().enumerate() {
-            if let State::Waiting { .. } = state {
-                *state = State::Finished(Err(error));
+        for (tag, slot) in self.slots.iter_mut().take(TAGS).enumerate() {
+            if let State::Waiting { .. } = slot.state {
+                slot.state = State::Finished(Err(error));
                 wake |= 1 << tag;
             }
         }
@@ -143,8 +151,10 @@ impl Slots {
 
     /// The opcode of a command that has been with the device since before `limit`.
     pub fn overdue(&self, limit: u64) -> Option<u16> {
-        self.states.iter().find_map(|state| match *state {
-            State::Waiting { since, opcode } | State::Abandoned { since, opcode } if since < limit => Some(opcode),
+        self.slots.iter().find_map(|slot| match slot.state {
+            State::Waiting { since, opcode } | State::Abandoned { since, opcode } if since < limit => {
+                Some(opcode)
+            }
             _ => None,
         })
     }
@@ -157,45 +167,73 @@ mod tests {
 
     const OUTPUT: [u8; INLINE_OUTPUT] = [7; INLINE_OUTPUT];
 
+    fn slots() -> Slots<Vec<Slot>> {
+        Slots::new(vec![Slot::default(); TAGS])
+    }
+
     #[test]
     fn a_command_lives_once() {
-        let mut slots = Slots::new();
+        let mut slots = slots();
         let tag = slots.take(0x202, 5).expect("free tag");
         assert_eq!(slots.outcome(tag), None);
-        assert_eq!(slots.complete(tag, Status::OK, 0, OUTPUT), Ok(Completed::Wake(tag)));
-        assert_eq!(slots.complete(tag, Status::OK, 0, OUTPUT), Err(NotInFlight), "a second completion is garbage");
+        assert_eq!(
+            slots.complete(tag, Status::OK, 0, OUTPUT),
+            Ok(Completed::Wake(tag))
+        );
+        assert_eq!(
+            slots.complete(tag, Status::OK, 0, OUTPUT),
+            Err(NotInFlight),
+            "a second completion is garbage"
+        );
         assert_eq!(slots.outcome(tag), Some(Ok(OUTPUT)));
         slots.release(tag);
-        assert_eq!(slots.complete(tag, Status::OK, 0, OUTPUT), Err(NotInFlight), "so is one for a free tag");
-        assert_eq!(slots.complete(u16::MAX, Status::OK, 0, OUTPUT), Err(NotInFlight), "and one out of range");
+        assert_eq!(
+            slots.complete(tag, Status::OK, 0, OUTPUT),
+            Err(NotInFlight),
+            "so is one for a free tag"
+        );
+        assert_eq!(
+            slots.complete(u16::MAX, Status::OK, 0, OUTPUT),
+            Err(NotInFlight),
+            "and one out of range"
+        );
     }
 
     #[test]
     fn a_status_becomes_an_error() {
-        let mut slots = Slots::new();
+        let mut slots = slots();
         let tag = slots.take(0, 0).expect("free tag");
-        assert_eq!(slots.complete(tag, Status::LINK_DOWN, 9, OUTPUT), Ok(Completed::Wake(tag)));
-        let error = CommandError::Firmware { status: Status::LINK_DOWN, syndrome: 9 };
+        assert_eq!(
+            slots.complete(tag, Status::LINK_DOWN, 9, OUTPUT),
+            Ok(Completed::Wake(tag))
+        );
+        let error = CommandError::Firmware {
+            status: Status::LINK_DOWN,
+            syndrome: 9,
+        };
         assert_eq!(slots.outcome(tag), Some(Err(error)));
     }
 
     #[test]
     fn the_queue_fills_and_abandoned_tags_stay_away() {
-        let mut slots = Slots::new();
+        let mut slots = slots();
         let tags: Vec<u16> = core::iter::from_fn(|| slots.take(1, 0)).collect();
         assert_eq!(tags.len(), TAGS);
         for tag in &tags {
             assert_eq!(slots.abandon(*tag), None);
         }
         assert_eq!(slots.take(1, 0), None);
-        assert_eq!(slots.complete(tags[3], Status::OK, 0, OUTPUT), Ok(Completed::Reclaimed));
+        assert_eq!(
+            slots.complete(tags[3], Status::OK, 0, OUTPUT),
+            Ok(Completed::Reclaimed)
+        );
         assert_eq!(slots.take(1, 0), Some(tags[3]));
         assert_eq!(slots.take(1, 0), None);
     }
 
     #[test]
     fn the_last_moment_counts() {
-        let mut slots = Slots::new();
+        let mut slots = slots();
         let tag = slots.take(1, 0).expect("free tag");
         slots.complete(tag, Status::OK, 0, OUTPUT).expect("in flight");
         assert_eq!(slots.abandon(tag), Some(Ok(OUTPUT)));
@@ -204,7 +242,7 @@ mod tests {
 
     #[test]
     fn failing_wakes_who_waits() {
-        let mut slots = Slots::new();
+        let mut slots = slots();
         let waiting = slots.take(1, 10).expect("free tag");
         let abandoned = slots.take(2, 20).expect("free tag");
         assert_eq!(slots.abandon(abandoned), None);
@@ -220,7 +258,7 @@ mod tests {
         /// Whatever callers and a lying device do, no tag is ever held twice and none is lost.
         #[test]
         fn tags_are_conserved(steps in proptest::collection::vec((0u8..4, 0u16..80), 1..400)) {
-            let mut slots = Slots::new();
+            let mut slots = slots();
             let mut held: Vec<u16> = Vec::new();
             let mut abandoned: Vec<u16> = Vec::new();
             for (action, number) in steps {

@@ -17,11 +17,21 @@ pub fn vendor_and_device(adapter: AdapterHandle) -> Option<(u16, u16)> {
     let mut ids = [0u8; 4];
     // SAFETY: a valid adapter handle and a buffer of the length that is passed.
     let read = unsafe {
-        ndis::NdisMGetBusData(adapter.raw(), PCI_WHICHSPACE_CONFIG, 0, ids.as_mut_ptr().cast(), ids.len() as u32)
+        ndis::NdisMGetBusData(
+            adapter.raw(),
+            PCI_WHICHSPACE_CONFIG,
+            0,
+            ids.as_mut_ptr().cast(),
+            ids.len() as u32,
+        )
     };
     let [vendor_low, vendor_high, device_low, device_high] = ids;
-    (read as usize == ids.len() && ids != [0xFF; 4])
-        .then(|| (u16::from_le_bytes([vendor_low, vendor_high]), u16::from_le_bytes([device_low, device_high])))
+    (read as usize == ids.len() && ids != [0xFF; 4]).then(|| {
+        (
+            u16::from_le_bytes([vendor_low, vendor_high]),
+            u16::from_le_bytes([device_low, device_high]),
+        )
+    })
 }
 
 /// Offset of the command register, and the bit in it that lets the device access memory (PCI specification).
@@ -68,7 +78,8 @@ pub fn disable_bus_master(adapter: AdapterHandle) {
 pub unsafe fn memory_resource(resources: *const CM_PARTIAL_RESOURCE_LIST, length: u64) -> Option<u64> {
     let list = NonNull::new(resources.cast_mut())?;
     // SAFETY: a field of the list.
-    let first = unsafe { &raw const (*list.as_ptr()).PartialDescriptors }.cast::<CM_PARTIAL_RESOURCE_DESCRIPTOR>();
+    let first =
+        unsafe { &raw const (*list.as_ptr()).PartialDescriptors }.cast::<CM_PARTIAL_RESOURCE_DESCRIPTOR>();
     // SAFETY: the caller's list.
     let count = unsafe { (*list.as_ptr()).Count } as usize;
     (0..count).find_map(|index| {

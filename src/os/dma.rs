@@ -7,12 +7,13 @@
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
-use ndk_sys::{NDIS_STATUS_RESOURCES, NDIS_STATUS_SUCCESS};
 use ndk_sys::{
-    DEVICE_OBJECT, NDIS_HANDLE, NDIS_OBJECT_HEADER, NDIS_OBJECT_TYPE_SG_DMA_DESCRIPTION, NDIS_SG_DMA_64_BIT_ADDRESS,
-    NDIS_SG_DMA_DESCRIPTION, NDIS_SG_DMA_DESCRIPTION_REVISION_1, NDIS_SIZEOF_SG_DMA_DESCRIPTION_REVISION_1, NDIS_STATUS,
-    PHYSICAL_ADDRESS, SCATTER_GATHER_LIST, imports::ndis,
+    DEVICE_OBJECT, NDIS_HANDLE, NDIS_OBJECT_HEADER, NDIS_OBJECT_TYPE_SG_DMA_DESCRIPTION,
+    NDIS_SG_DMA_64_BIT_ADDRESS, NDIS_SG_DMA_DESCRIPTION, NDIS_SG_DMA_DESCRIPTION_REVISION_1,
+    NDIS_SIZEOF_SG_DMA_DESCRIPTION_REVISION_1, NDIS_STATUS, PHYSICAL_ADDRESS, SCATTER_GATHER_LIST,
+    imports::ndis,
 };
+use ndk_sys::{NDIS_STATUS_RESOURCES, NDIS_STATUS_SUCCESS};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use super::handle::AdapterHandle;
@@ -54,7 +55,11 @@ impl DmaChannel {
         let status = unsafe {
             ndis::NdisMRegisterScatterGatherDma(adapter.raw(), &raw mut description, &raw mut handle)
         };
-        if status == NDIS_STATUS_SUCCESS { Ok(Self(handle)) } else { Err(status) }
+        if status == NDIS_STATUS_SUCCESS {
+            Ok(Self(handle))
+        } else {
+            Err(status)
+        }
     }
 }
 
@@ -100,9 +105,16 @@ impl Coherent {
         let mut address = core::ptr::null_mut();
         let mut physical = PHYSICAL_ADDRESS { QuadPart: 0 };
         // SAFETY: a valid adapter handle and places for both results. TRUE: cached, which x64 always is.
-        unsafe { ndis::NdisMAllocateSharedMemory(adapter.raw(), length, 1, &raw mut address, &raw mut physical) };
+        unsafe {
+            ndis::NdisMAllocateSharedMemory(adapter.raw(), length, 1, &raw mut address, &raw mut physical)
+        };
         let address = NonNull::new(address.cast()).ok_or(NDIS_STATUS_RESOURCES)?;
-        let memory = Self { adapter, address, physical, length };
+        let memory = Self {
+            adapter,
+            address,
+            physical,
+            length,
+        };
         const ZEROS: [u8; 64] = [0; 64];
         for offset in (0..length as usize).step_by(ZEROS.len()) {
             memory.write(offset, &ZEROS[..(length as usize - offset).min(ZEROS.len())]);
@@ -119,7 +131,10 @@ impl Coherent {
     /// The address of `length` bytes at `offset`.
     fn at(&self, offset: usize, length: usize) -> NonNull<u8> {
         let end = offset.checked_add(length);
-        assert!(end.is_some_and(|end| end <= self.length as usize), "outside of the shared memory");
+        assert!(
+            end.is_some_and(|end| end <= self.length as usize),
+            "outside of the shared memory"
+        );
         // SAFETY: inside the block.
         unsafe { self.address.byte_add(offset) }
     }
@@ -205,7 +220,13 @@ impl Drop for Coherent {
     fn drop(&mut self) {
         // SAFETY: allocated by `allocate` with these values; the device has been reset and uses it no more.
         unsafe {
-            ndis::NdisMFreeSharedMemory(self.adapter.raw(), self.length, 1, self.address.as_ptr().cast(), self.physical);
+            ndis::NdisMFreeSharedMemory(
+                self.adapter.raw(),
+                self.length,
+                1,
+                self.address.as_ptr().cast(),
+                self.physical,
+            );
         };
     }
 }

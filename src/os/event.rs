@@ -4,9 +4,7 @@
 use core::time::Duration;
 
 use wdk_sys::ntddk::{KeClearEvent, KeInitializeEvent, KeSetEvent, KeWaitForSingleObject};
-use wdk_sys::{
-    _EVENT_TYPE, _KWAIT_REASON, _MODE, BOOLEAN, KEVENT, LARGE_INTEGER, STATUS_SUCCESS,
-};
+use wdk_sys::{_EVENT_TYPE, _KWAIT_REASON, _MODE, BOOLEAN, KEVENT, LARGE_INTEGER, STATUS_SUCCESS};
 
 use super::irql::Passive;
 use super::pool::{OutOfMemory, PoolBox, Pooled, Tag};
@@ -63,7 +61,9 @@ impl Event {
     pub fn wait(&self, passive: &Passive, timeout: Duration) -> bool {
         passive.check();
         // A negative time is relative to now.
-        let mut due = LARGE_INTEGER { QuadPart: -hundred_ns(timeout) };
+        let mut due = LARGE_INTEGER {
+            QuadPart: -hundred_ns(timeout),
+        };
         // SAFETY: an initialised event, at PASSIVE_LEVEL, and a time that outlives the call.
         let status = unsafe { self.wait_until(&raw mut due) };
         status == STATUS_SUCCESS

@@ -4,12 +4,12 @@
 use core::ffi::c_void;
 use core::ptr::NonNull;
 
-use ndk_sys::{NDIS_STATUS_RESOURCE_CONFLICT, NDIS_STATUS_SUCCESS};
 use ndk_sys::{
     BOOLEAN, FALSE, NDIS_CONNECT_MESSAGE_BASED, NDIS_HANDLE, NDIS_MINIPORT_INTERRUPT_CHARACTERISTICS,
     NDIS_MINIPORT_INTERRUPT_REVISION_1, NDIS_OBJECT_HEADER, NDIS_OBJECT_TYPE_MINIPORT_INTERRUPT,
     NDIS_SIZEOF_MINIPORT_INTERRUPT_CHARACTERISTICS_REVISION_1, NDIS_STATUS, TRUE, imports::ndis,
 };
+use ndk_sys::{NDIS_STATUS_RESOURCE_CONFLICT, NDIS_STATUS_SUCCESS};
 
 use super::handle::AdapterHandle;
 use super::irql::Passive;
@@ -55,10 +55,19 @@ impl<T: InterruptTarget> Interrupt<T> {
     ///
     /// What NDIS says; [`NDIS_STATUS_RESOURCE_CONFLICT`] if the system granted no message interrupt: the device has no
     /// other kind.
-    pub fn register(passive: &Passive, adapter: AdapterHandle, target: PoolArc<T>) -> Result<Self, NDIS_STATUS> {
+    pub fn register(
+        passive: &Passive,
+        adapter: AdapterHandle,
+        target: PoolArc<T>,
+    ) -> Result<Self, NDIS_STATUS> {
         passive.check();
-        let context = Context { target, handle: core::sync::atomic::AtomicPtr::new(core::ptr::null_mut()) };
-        let context = super::pool::PoolBox::new(context).map_err(NDIS_STATUS::from)?.into_raw();
+        let context = Context {
+            target,
+            handle: core::sync::atomic::AtomicPtr::new(core::ptr::null_mut()),
+        };
+        let context = super::pool::PoolBox::new(context)
+            .map_err(NDIS_STATUS::from)?
+            .into_raw();
         let mut characteristics = NDIS_MINIPORT_INTERRUPT_CHARACTERISTICS {
             Header: NDIS_OBJECT_HEADER {
                 Type: NDIS_OBJECT_TYPE_MINIPORT_INTERRUPT,
@@ -88,8 +97,14 @@ impl<T: InterruptTarget> Interrupt<T> {
             return Err(status);
         }
         // SAFETY: the context lives; handlers read the same atomic.
-        unsafe { context.as_ref() }.handle.store(handle, core::sync::atomic::Ordering::Release);
-        let mut interrupt = Self { handle, messages: 0, context };
+        unsafe { context.as_ref() }
+            .handle
+            .store(handle, core::sync::atomic::Ordering::Release);
+        let mut interrupt = Self {
+            handle,
+            messages: 0,
+            context,
+        };
         let table = NonNull::new(characteristics.MessageInfoTable);
         if characteristics.InterruptType == NDIS_CONNECT_MESSAGE_BASED
             && let Some(table) = table
@@ -98,7 +113,11 @@ impl<T: InterruptTarget> Interrupt<T> {
             interrupt.messages = unsafe { table.as_ref() }.MessageCount;
         }
         // Dropping `interrupt` undoes the registration.
-        if interrupt.messages == 0 { Err(NDIS_STATUS_RESOURCE_CONFLICT) } else { Ok(interrupt) }
+        if interrupt.messages == 0 {
+            Err(NDIS_STATUS_RESOURCE_CONFLICT)
+        } else {
+            Ok(interrupt)
+        }
     }
 
     /// Calls the target for `message` soon, as if it had come in. Any IRQL.

@@ -41,6 +41,9 @@ impl Passive {
 
     /// Debug builds stop here when the token outlived the IRQL that it stands for.
     pub(super) fn check(self) {
-        debug_assert!(KeGetCurrentIrql() == PASSIVE_LEVEL, "PASSIVE token used at a raised IRQL");
+        debug_assert!(
+            KeGetCurrentIrql() == PASSIVE_LEVEL,
+            "PASSIVE token used at a raised IRQL"
+        );
     }
 }

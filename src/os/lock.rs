@@ -24,7 +24,10 @@ unsafe impl<T: Send> Sync for SpinLock<T> {}
 impl<T> SpinLock<T> {
     /// A free lock.
     pub const fn new(value: T) -> Self {
-        Self { lock: UnsafeCell::new(0), value: UnsafeCell::new(value) }
+        Self {
+            lock: UnsafeCell::new(0),
+            value: UnsafeCell::new(value),
+        }
     }
 
     /// Raises to `DISPATCH_LEVEL` and takes the lock; dropping the guard undoes both. At most `DISPATCH_LEVEL`; not
@@ -32,7 +35,11 @@ impl<T> SpinLock<T> {
     pub fn lock(&self) -> SpinGuard<'_, T> {
         // SAFETY: the word lives as long as `self`, was initialised to zero, and is used by these two functions only.
         let irql = unsafe { KeAcquireSpinLockRaiseToDpc(self.lock.get()) };
-        SpinGuard { lock: self, irql, not_send: PhantomData }
+        SpinGuard {
+            lock: self,
+            irql,
+            not_send: PhantomData,
+        }
     }
 
     /// The value, without locking: the exclusive borrow proves that nobody else can have it.

@@ -5,12 +5,13 @@ use core::ptr::null_mut;
 
 use ndk_sys::imports::ndis;
 use ndk_sys::{
-    DRIVER_OBJECT, NDIS_DRIVER_OPTIONAL_HANDLERS, NDIS_HANDLE, NDIS_LINK_STATE, NDIS_MINIPORT_ADAPTER_ATTRIBUTES,
-    NDIS_MINIPORT_ADAPTER_GENERAL_ATTRIBUTES, NDIS_MINIPORT_ADAPTER_NDK_ATTRIBUTES,
-    NDIS_MINIPORT_ADAPTER_NDK_ATTRIBUTES_REVISION_1, NDIS_MINIPORT_ADAPTER_REGISTRATION_ATTRIBUTES,
-    NDIS_MINIPORT_DRIVER_CHARACTERISTICS, NDIS_NDK_CAPABILITIES, NDIS_NDK_PROVIDER_CHARACTERISTICS,
-    NDIS_OBJECT_HEADER, NDIS_OBJECT_TYPE_DEFAULT, NDIS_OBJECT_TYPE_MINIPORT_ADAPTER_NDK_ATTRIBUTES,
-    NDIS_OBJECT_TYPE_STATUS_INDICATION, NDIS_OID, NDIS_SIZEOF_MINIPORT_ADAPTER_NDK_ATTRIBUTES_REVISION_1,
+    DRIVER_OBJECT, NDIS_DRIVER_OPTIONAL_HANDLERS, NDIS_HANDLE, NDIS_LINK_STATE,
+    NDIS_MINIPORT_ADAPTER_ATTRIBUTES, NDIS_MINIPORT_ADAPTER_GENERAL_ATTRIBUTES,
+    NDIS_MINIPORT_ADAPTER_NDK_ATTRIBUTES, NDIS_MINIPORT_ADAPTER_NDK_ATTRIBUTES_REVISION_1,
+    NDIS_MINIPORT_ADAPTER_REGISTRATION_ATTRIBUTES, NDIS_MINIPORT_DRIVER_CHARACTERISTICS,
+    NDIS_NDK_CAPABILITIES, NDIS_NDK_PROVIDER_CHARACTERISTICS, NDIS_OBJECT_HEADER, NDIS_OBJECT_TYPE_DEFAULT,
+    NDIS_OBJECT_TYPE_MINIPORT_ADAPTER_NDK_ATTRIBUTES, NDIS_OBJECT_TYPE_STATUS_INDICATION, NDIS_OID,
+    NDIS_SIZEOF_MINIPORT_ADAPTER_NDK_ATTRIBUTES_REVISION_1,
     NDIS_SIZEOF_NET_PNP_EVENT_NOTIFICATION_REVISION_1, NDIS_SIZEOF_STATUS_INDICATION_REVISION_1, NDIS_STATUS,
     NDIS_STATUS_INDICATION, NDIS_STATUS_INDICATION_REVISION_1, NDIS_STATUS_LINK_STATE, NDIS_STATUS_SUCCESS,
     NET_PNP_EVENT_CODE, NET_PNP_EVENT_NOTIFICATION, NET_PNP_EVENT_NOTIFICATION_REVISION_1, UNICODE_STRING,
@@ -20,7 +21,11 @@ use super::handle::AdapterHandle;
 use super::irql::Passive;
 
 fn result(status: NDIS_STATUS) -> Result<(), NDIS_STATUS> {
-    if status == NDIS_STATUS_SUCCESS { Ok(()) } else { Err(status) }
+    if status == NDIS_STATUS_SUCCESS {
+        Ok(())
+    } else {
+        Err(status)
+    }
 }
 
 /// A registered miniport driver.
@@ -111,7 +116,9 @@ pub fn set_registration_attributes(
     adapter: AdapterHandle,
     registration: NDIS_MINIPORT_ADAPTER_REGISTRATION_ATTRIBUTES,
 ) -> Result<(), NDIS_STATUS> {
-    let attributes = NDIS_MINIPORT_ADAPTER_ATTRIBUTES { RegistrationAttributes: registration };
+    let attributes = NDIS_MINIPORT_ADAPTER_ATTRIBUTES {
+        RegistrationAttributes: registration,
+    };
     set_attributes(passive, adapter, attributes)
 }
 
@@ -128,7 +135,13 @@ pub fn set_general_attributes(
 ) -> Result<(), NDIS_STATUS> {
     general.SupportedOidList = oids.as_ptr().cast_mut();
     general.SupportedOidListLength = size_of_val(oids) as u32;
-    set_attributes(passive, adapter, NDIS_MINIPORT_ADAPTER_ATTRIBUTES { GeneralAttributes: general })
+    set_attributes(
+        passive,
+        adapter,
+        NDIS_MINIPORT_ADAPTER_ATTRIBUTES {
+            GeneralAttributes: general,
+        },
+    )
 }
 
 /// Sets the NDK attributes.
@@ -151,7 +164,11 @@ pub fn set_ndk_attributes(
         Enabled: enabled.into(),
         NdkCapabilities: capabilities,
     };
-    set_attributes(passive, adapter, NDIS_MINIPORT_ADAPTER_ATTRIBUTES { NDKAttributes: ndk })
+    set_attributes(
+        passive,
+        adapter,
+        NDIS_MINIPORT_ADAPTER_ATTRIBUTES { NDKAttributes: ndk },
+    )
 }
 
 /// Indicates the link's state. At most `DISPATCH_LEVEL`, without locks.
@@ -178,7 +195,11 @@ pub fn indicate_link_state(adapter: AdapterHandle, state: &mut NDIS_LINK_STATE) 
 /// # Errors
 ///
 /// What NDIS says.
-pub fn net_pnp_event(passive: &Passive, adapter: AdapterHandle, event: NET_PNP_EVENT_CODE) -> Result<(), NDIS_STATUS> {
+pub fn net_pnp_event(
+    passive: &Passive,
+    adapter: AdapterHandle,
+    event: NET_PNP_EVENT_CODE,
+) -> Result<(), NDIS_STATUS> {
     passive.check();
     let mut notification = NET_PNP_EVENT_NOTIFICATION::zeroed();
     notification.Header = NDIS_OBJECT_HEADER {

@@ -6,9 +6,9 @@ use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU32, Ordering, fence};
 
 use ndk_sys::{NDIS_STATUS, PHYSICAL_ADDRESS, imports::ndis};
+use vrnic_abi::doorbell::SLEEP;
 use vrnic_abi::pci::{DOORBELL_BAR_SIZE, REGISTER_BAR_SIZE};
 use vrnic_abi::regs::KICK;
-use vrnic_abi::doorbell::SLEEP;
 
 use super::handle::AdapterHandle;
 use super::irql::Passive;
@@ -22,14 +22,25 @@ struct Mapping {
 
 impl Mapping {
     /// Maps `length` bytes at a bus address, which must be one of the adapter's resources.
-    fn new(passive: &Passive, adapter: AdapterHandle, physical: u64, length: u32) -> Result<Self, NDIS_STATUS> {
+    fn new(
+        passive: &Passive,
+        adapter: AdapterHandle,
+        physical: u64,
+        length: u32,
+    ) -> Result<Self, NDIS_STATUS> {
         passive.check();
         let mut address = core::ptr::null_mut();
-        let physical = PHYSICAL_ADDRESS { QuadPart: physical.cast_signed() };
+        let physical = PHYSICAL_ADDRESS {
+            QuadPart: physical.cast_signed(),
+        };
         // SAFETY: the adapter handle is valid from initialize to halt, in which mappings live.
         let status = unsafe { ndis::NdisMMapIoSpace(&raw mut address, adapter.raw(), physical, length) };
         match NonNull::new(address.cast()) {
-            Some(address) if status == ndk_sys::NDIS_STATUS_SUCCESS => Ok(Self { adapter, address, length }),
+            Some(address) if status == ndk_sys::NDIS_STATUS_SUCCESS => Ok(Self {
+                adapter,
+                address,
+                length,
+            }),
             _ => Err(status),
         }
     }
@@ -62,7 +73,10 @@ impl RegisterBar {
     }
 
     const fn check(offset: u32) {
-        assert!(offset.is_multiple_of(4) && (offset as u64) < REGISTER_BAR_SIZE, "not a register");
+        assert!(
+            offset.is_multiple_of(4) && (offset as u64) < REGISTER_BAR_SIZE,
+            "not a register"
+        );
     }
 
     /// Reads a register. Any IRQL; costs a round trip to the device.
@@ -113,7 +127,10 @@ impl DoorbellBar {
     /// If the offset is not that of a word in the BAR.
     #[must_use]
     pub fn word(&self, offset: u64) -> &AtomicU32 {
-        assert!(offset.is_multiple_of(4) && offset < DOORBELL_BAR_SIZE, "not a doorbell");
+        assert!(
+            offset.is_multiple_of(4) && offset < DOORBELL_BAR_SIZE,
+            "not a doorbell"
+        );
         // SAFETY: the offset is inside the mapping.
         let word = unsafe { self.0.address.byte_add(offset as usize) };
         // SAFETY: mapped and aligned for the life of `self`, and shared by atomic accesses only.

@@ -24,7 +24,10 @@ impl SendChain {
     ///
     /// `first` and `flags` are those of one call of `MiniportSendNetBufferLists`.
     pub unsafe fn new(first: NonNull<NET_BUFFER_LIST>, flags: u32) -> Self {
-        Self { first, at_dispatch: flags & NDIS_SEND_FLAGS_DISPATCH_LEVEL != 0 }
+        Self {
+            first,
+            at_dispatch: flags & NDIS_SEND_FLAGS_DISPATCH_LEVEL != 0,
+        }
     }
 
     /// Gives the whole chain back to NDIS with one status.
@@ -36,7 +39,11 @@ impl SendChain {
             list.Status = status;
             next = NonNull::new(list.Next);
         }
-        let flags = if self.at_dispatch { NDIS_SEND_COMPLETE_FLAGS_DISPATCH_LEVEL } else { 0 };
+        let flags = if self.at_dispatch {
+            NDIS_SEND_COMPLETE_FLAGS_DISPATCH_LEVEL
+        } else {
+            0
+        };
         // SAFETY: a valid handle and the chain as it was handed over, with the status set.
         unsafe { ndis::NdisMSendNetBufferListsComplete(adapter.raw(), self.first.as_ptr(), flags) };
     }

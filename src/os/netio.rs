@@ -6,8 +6,9 @@ use core::ptr::{NonNull, null_mut};
 
 use ndk_sys::imports::netio;
 use ndk_sys::{
-    AF_INET, AF_INET6, AF_UNSPEC, FALSE, HANDLE, IpDadStateDeprecated, IpDadStatePreferred, MIB_NOTIFICATION_TYPE,
-    MIB_UNICASTIPADDRESS_ROW, MIB_UNICASTIPADDRESS_TABLE, NET_LUID, NTSTATUS, STATUS_SUCCESS,
+    AF_INET, AF_INET6, AF_UNSPEC, FALSE, HANDLE, IpDadStateDeprecated, IpDadStatePreferred,
+    MIB_NOTIFICATION_TYPE, MIB_UNICASTIPADDRESS_ROW, MIB_UNICASTIPADDRESS_TABLE, NET_LUID, NTSTATUS,
+    STATUS_SUCCESS,
 };
 
 use super::irql::Passive;
@@ -120,10 +121,20 @@ pub fn addresses(passive: &Passive, luid: NET_LUID) -> Result<PoolVec<Address>, 
     let status = unsafe { netio::GetUnicastIpAddressTable(AF_UNSPEC, &raw mut table) };
     let table = match NonNull::new(table) {
         Some(table) if status == STATUS_SUCCESS => Table(table),
-        _ => return Err(if status == STATUS_SUCCESS { OutOfMemory.into() } else { status }),
+        _ => {
+            return Err(if status == STATUS_SUCCESS {
+                OutOfMemory.into()
+            } else {
+                status
+            });
+        }
     };
     let mut found = PoolVec::new();
-    for row in table.rows().iter().filter(|row| row.InterfaceLuid.Value == luid.Value && is_usable(row)) {
+    for row in table
+        .rows()
+        .iter()
+        .filter(|row| row.InterfaceLuid.Value == luid.Value && is_usable(row))
+    {
         if let Some(address) = address(row) {
             found.push(address)?;
         }

@@ -68,10 +68,13 @@ impl<'a> OidRequest<'a> {
     /// What is asked.
     #[must_use]
     pub fn kind(&self) -> Kind {
-        match self.0.RequestType {
-            NdisRequestQueryInformation | NdisRequestQueryStatistics => Kind::Query,
-            NdisRequestSetInformation => Kind::Set,
-            _ => Kind::Other,
+        let kind = self.0.RequestType;
+        if kind == NdisRequestQueryInformation || kind == NdisRequestQueryStatistics {
+            Kind::Query
+        } else if kind == NdisRequestSetInformation {
+            Kind::Set
+        } else {
+            Kind::Other
         }
     }
 
@@ -86,7 +89,11 @@ impl<'a> OidRequest<'a> {
     fn buffer(&self) -> (*mut u8, usize) {
         // SAFETY: query and set have the same layout up to here, and other kinds are not answered.
         let query = unsafe { &self.0.DATA.QUERY_INFORMATION };
-        let length = if query.InformationBuffer.is_null() { 0 } else { query.InformationBufferLength };
+        let length = if query.InformationBuffer.is_null() {
+            0
+        } else {
+            query.InformationBufferLength
+        };
         (query.InformationBuffer.cast(), length as usize)
     }
 
@@ -221,7 +228,10 @@ impl PendingRequests {
     /// None.
     #[must_use]
     pub const fn new() -> Self {
-        Self(SpinLock::new(Ends { first: None, last: None }))
+        Self(SpinLock::new(Ends {
+            first: None,
+            last: None,
+        }))
     }
 
     /// Where a request has the link to the next one.

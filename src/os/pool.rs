@@ -55,7 +55,12 @@ impl Pooled for u32 {
 
 /// A block for `count` values of `T`, zeroed.
 fn allocate<T: Pooled>(count: usize) -> Result<NonNull<T>, OutOfMemory> {
-    const { assert!(align_of::<T>() <= ALIGNMENT, "pool blocks are aligned to 16 bytes") };
+    const {
+        assert!(
+            align_of::<T>() <= ALIGNMENT,
+            "pool blocks are aligned to 16 bytes"
+        )
+    };
     if size_of::<T>() == 0 || count == 0 {
         return Ok(NonNull::dangling());
     }
@@ -158,7 +163,11 @@ impl<T: Pooled> PoolVec<T> {
     /// An empty list without memory.
     #[must_use]
     pub const fn new() -> Self {
-        Self { block: NonNull::dangling(), capacity: 0, len: 0 }
+        Self {
+            block: NonNull::dangling(),
+            capacity: 0,
+            len: 0,
+        }
     }
 
     /// An empty list that takes `capacity` values without growing.
@@ -167,7 +176,11 @@ impl<T: Pooled> PoolVec<T> {
     ///
     /// No memory.
     pub fn with_capacity(capacity: usize) -> Result<Self, OutOfMemory> {
-        Ok(Self { block: allocate(capacity)?, capacity, len: 0 })
+        Ok(Self {
+            block: allocate(capacity)?,
+            capacity,
+            len: 0,
+        })
     }
 
     /// Appends `value`; it is dropped if there is no memory.
@@ -327,7 +340,11 @@ impl<T: Pooled> PoolArc<T> {
     ///
     /// No memory.
     pub fn new(value: T) -> Result<Self, OutOfMemory> {
-        PoolBox::new(Counted { references: AtomicU32::new(1), value }).map(|counted| Self(counted.into_raw()))
+        PoolBox::new(Counted {
+            references: AtomicU32::new(1),
+            value,
+        })
+        .map(|counted| Self(counted.into_raw()))
     }
 
     fn counted(&self) -> &Counted<T> {
@@ -371,7 +388,12 @@ impl<T: Pooled> PoolArc<T> {
     ///
     /// The reference, when there are others.
     pub fn try_unwrap(self) -> Result<T, Self> {
-        if self.counted().references.compare_exchange(1, 0, Ordering::Acquire, Ordering::Relaxed).is_err() {
+        if self
+            .counted()
+            .references
+            .compare_exchange(1, 0, Ordering::Acquire, Ordering::Relaxed)
+            .is_err()
+        {
             return Err(self);
         }
         let this = ManuallyDrop::new(self);

@@ -37,7 +37,11 @@ impl Configuration {
         let mut handle = core::ptr::null_mut();
         // SAFETY: a filled structure and a place for the handle, at PASSIVE_LEVEL.
         let status = unsafe { ndis::NdisOpenConfigurationEx(&raw mut object, &raw mut handle) };
-        if status == NDIS_STATUS_SUCCESS { Ok(Self(handle)) } else { Err(status) }
+        if status == NDIS_STATUS_SUCCESS {
+            Ok(Self(handle))
+        } else {
+            Err(status)
+        }
     }
 
     /// The number that `keyword` (ASCII) has, if it is there and a number.
@@ -75,7 +79,8 @@ impl Configuration {
         }
         // SAFETY: NDIS returned a parameter, valid until the handle is closed.
         let value = unsafe { &*value };
-        let number = value.ParameterType == NdisParameterInteger || value.ParameterType == NdisParameterHexInteger;
+        let number =
+            value.ParameterType == NdisParameterInteger || value.ParameterType == NdisParameterHexInteger;
         // SAFETY: the type says that the union holds a number.
         number.then(|| unsafe { value.ParameterData.IntegerData })
     }

@@ -68,14 +68,17 @@ impl Add<Duration> for Instant {
 
 /// `duration` in units of 100 ns, as the wait functions take it (at least one unit, at most some centuries).
 pub(super) fn hundred_ns(duration: Duration) -> i64 {
-    i64::try_from(duration.as_nanos() / 100).unwrap_or(i64::MAX / 2).clamp(1, i64::MAX / 2)
+    let units = duration.as_secs().saturating_mul(UNITS_PER_SECOND).saturating_add(u64::from(duration.subsec_nanos() / 100));
+    units.clamp(1, i64::MAX as u64 / 2).cast_signed()
 }
 
 /// Lets other threads run for about `duration`.
 pub fn sleep(passive: &Passive, duration: Duration) {
     passive.check();
     // A negative time is relative to now.
-    let mut interval = LARGE_INTEGER { QuadPart: -hundred_ns(duration) };
+    let mut interval = LARGE_INTEGER {
+        QuadPart: -hundred_ns(duration),
+    };
     // SAFETY: at PASSIVE_LEVEL, kernel mode (0), not alertable, and a time that outlives the call.
     let _ = unsafe { KeDelayExecutionThread(0, 0, &raw mut interval) };
 }

@@ -20,6 +20,9 @@ use super::time::hundred_ns;
 /// Pool tag of the memory that NDIS allocates for the timer.
 const TAG: u32 = u32::from_le_bytes(*b"VrTm");
 
+/// In units of 100 ns.
+const UNITS_PER_MILLISECOND: i64 = 10_000;
+
 /// What a [`Timer`] calls.
 pub trait TimerTarget: Pooled + Send + Sync {
     /// The period is over. `DISPATCH_LEVEL`.
@@ -65,16 +68,19 @@ impl<T: TimerTarget> Timer<T> {
         };
         let mut object = core::ptr::null_mut();
         // SAFETY: a valid handle, a filled structure, and a place for the result.
-        let status =
-            unsafe { ndis::NdisAllocateTimerObject(adapter.raw(), &raw mut characteristics, &raw mut object) };
+        let status = unsafe {
+            ndis::NdisAllocateTimerObject(adapter.raw(), &raw mut characteristics, &raw mut object)
+        };
         if status != NDIS_STATUS_SUCCESS {
             // SAFETY: the reference of `into_raw`; no callback has it.
             drop(unsafe { PoolArc::from_raw(target) });
             return Err(status);
         }
-        let milliseconds = i32::try_from(period.as_millis()).unwrap_or(i32::MAX).max(1);
+        let milliseconds = i32::try_from(hundred_ns(period) / UNITS_PER_MILLISECOND).unwrap_or(i32::MAX).max(1);
         // A negative time is relative to now.
-        let due = LARGE_INTEGER { QuadPart: -hundred_ns(period) };
+        let due = LARGE_INTEGER {
+            QuadPart: -hundred_ns(period),
+        };
         // SAFETY: a timer object; null keeps the context that it was allocated with.
         unsafe { ndis::NdisSetTimerObject(object, due, milliseconds, core::ptr::null_mut()) };
         Ok(Self { object, target })

@@ -63,9 +63,19 @@ impl<T: Pooled + Send + Sync> Worker<T> {
         if item.is_null() {
             return Err(OutOfMemory);
         }
-        let state = SpinLock::new(State { target: Some(target), requests: 0, busy: false });
+        let state = SpinLock::new(State {
+            target: Some(target),
+            requests: 0,
+            busy: false,
+        });
         // Dropping `Shared` frees the work item, also when this fails.
-        PoolBox::new(Shared { item, handler, state, idle }).map(Self)
+        PoolBox::new(Shared {
+            item,
+            handler,
+            state,
+            idle,
+        })
+        .map(Self)
     }
 
     /// Asks for `requests` (bits of the handler's choosing). At most `DISPATCH_LEVEL`. Ignored once stopped.
@@ -103,7 +113,10 @@ impl<T: Pooled + Send + Sync> Worker<T> {
 
 impl<T: Pooled + Send + Sync> Drop for Worker<T> {
     fn drop(&mut self) {
-        debug_assert!(!self.0.state.lock().busy, "a worker must be stopped before it is dropped");
+        debug_assert!(
+            !self.0.state.lock().busy,
+            "a worker must be stopped before it is dropped"
+        );
     }
 }
 
@@ -137,7 +150,10 @@ impl<T: Pooled + Send + Sync> Shared<T> {
 }
 
 /// `NdisIoWorkItemFunction`.
-unsafe extern "system" fn work_item_function<T: Pooled + Send + Sync>(context: *mut c_void, _item: NDIS_HANDLE) {
+unsafe extern "system" fn work_item_function<T: Pooled + Send + Sync>(
+    context: *mut c_void,
+    _item: NDIS_HANDLE,
+) {
     // SAFETY: the context is the worker's shared part, which lives until the item is idle.
     let shared = unsafe { &*context.cast::<Shared<T>>() };
     // SAFETY: work items run at PASSIVE_LEVEL.
