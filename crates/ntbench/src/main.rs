@@ -1,6 +1,7 @@
 //! The bench's command line.
 
 use clap::{Arg, ArgMatches, Command, value_parser};
+use ntbench::check;
 use ntbench::exports::{self, Binding};
 use ntbench::verifier::{Rule, irql};
 use ntbench::{Config, Kernel};
@@ -11,6 +12,7 @@ fn main() -> ExitCode {
     let matches = command().get_matches();
     match matches.subcommand() {
         Some(("load", arguments)) => load(arguments),
+        Some(("check", arguments)) => check(arguments),
         Some(("imports", _)) => list_imports(),
         Some(("rules", _)) => list_rules(),
         _ => unreachable!("a subcommand is required"),
@@ -23,6 +25,7 @@ fn command() -> Command {
         .value_parser(value_parser!(PathBuf))
         .help("The .sys file; its PDB is expected beside it");
     let service = Arg::new("service").long("service").help("Name of the service; the file's name by default");
+    let fault = Arg::new("fault").long("fault").help("Name of the service, by which wrong.sys chooses the rule to break");
     let processors = Arg::new("processors")
         .long("processors")
         .default_value("2")
@@ -36,7 +39,12 @@ fn command() -> Command {
         .subcommand(
             Command::new("load")
                 .about("Load a driver, run DriverEntry, unload it")
-                .args([path, service, processors]),
+                .args([path.clone(), service, processors]),
+        )
+        .subcommand(
+            Command::new("check")
+                .about("Take a driver through everything that the bench can do with it; exit code 86 is a broken rule")
+                .args([path, fault]),
         )
         .subcommand(Command::new("imports").about("List the exports that drivers can import, with their IRQL rules"))
         .subcommand(Command::new("rules").about("List the rules that the verifier checks"))
@@ -61,6 +69,21 @@ fn load(arguments: &ArgMatches) -> ExitCode {
     driver.unload();
     println!("unloaded");
     if status < 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+fn check(arguments: &ArgMatches) -> ExitCode {
+    let path: &PathBuf = arguments.get_one("path").expect("required");
+    let service = arguments.get_one::<String>("fault").cloned().unwrap_or_else(|| service_name(path));
+    match check::run(path, &service) {
+        Ok(()) => {
+            println!("no rule was broken");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("ntbench: {error}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 fn service_name(path: &Path) -> String {

@@ -36,7 +36,7 @@ struct Object {
     close_context: *mut c_void,
 }
 
-/// The last listener's callback, to be called when that is too late.
+/// The first listener's callback, to be called when that is too late.
 static LATE_EVENT: AtomicUsize = AtomicUsize::new(0);
 static LATE_CONTEXT: AtomicUsize = AtomicUsize::new(0);
 
@@ -187,8 +187,9 @@ unsafe extern "system" fn create_listener(
     let listener = new(kind, version, table, adapter, null_mut());
     object(listener).event = event;
     object(listener).event_context = context;
-    poke(kernel::address(&LATE_EVENT), event);
-    LATE_CONTEXT.store(number(context), Ordering::Relaxed);
+    if LATE_CONTEXT.compare_exchange(0, number(context), Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+        poke(kernel::address(&LATE_EVENT), event);
+    }
     if is("NdkObjectHeader-reserved") {
         object(listener).header.NdkReserved.rf[3] = pointer(1);
     }
@@ -294,9 +295,11 @@ unsafe extern "system" fn close(
     }
     object(pointer).close = completion;
     object(pointer).close_context = context;
+    let is_listener = object(pointer).listener.is_null();
     let running = object(pointer).events.load(Ordering::Relaxed) != 0;
-    if is("NdkCloseDuringCallback") && running || is("NdkCloseOrder") && !running {
+    if is_listener && (is("NdkCloseDuringCallback") && running || is("NdkCloseOrder") && !running) {
         complete_close(pointer);
+        object(pointer).close = None;
     }
     release(pointer);
     STATUS_PENDING

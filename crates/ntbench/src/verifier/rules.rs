@@ -63,8 +63,6 @@ rules! {
     // IRQL
     /// Exports are called at the IRQL of their documentation.
     IrqlExport,
-    /// An export leaves with the IRQL that it was entered with.
-    IrqlUnchanged,
     /// A callback returns at the IRQL at which it was called.
     IrqlReturn,
     /// `KeRaiseIrql` does not lower.
