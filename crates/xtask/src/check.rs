@@ -115,9 +115,16 @@ fn mdbook() -> Result<PathBuf> {
     let tools = paths::cache().join(format!("mdbook-{MDBOOK}"));
     let program = tools.join("bin/mdbook");
     if !program.is_file() {
-        // Without its web server and search index, which take most of the time to compile.
+        // What takes most of the time to compile is left out: the optimiser, the web server, the search index.
         let mut install = cargo("install");
-        install.args(["--locked", "--no-default-features", "--version", MDBOOK, "--root"]);
+        install.args([
+            "--locked",
+            "--debug",
+            "--no-default-features",
+            "--version",
+            MDBOOK,
+            "--root",
+        ]);
         succeed(install.arg(&tools).arg("mdbook")).context("cannot install mdBook, which builds the book")?;
     }
     Ok(program)

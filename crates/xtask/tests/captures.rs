@@ -1,17 +1,22 @@
 //! What `tshark` says about good and bad captures. Needs tshark.
 
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 
 use roce_wire::cm::{CmMad, CommId, MessageRejected, PrivateData, Rej, RejectReason};
 use roce_wire::eth::MacAddr;
-use roce_wire::frame::{FrameAddress, GSI_IPV4_LEN, IpPair, write_gsi};
+use roce_wire::frame::{FrameAddress, GSI_IPV6_LEN, IpPair, write_gsi};
 use roce_wire::num::Psn;
 use xtask::{paths, tshark};
 
-/// A frame with a REJ.
+/// A frame with a REJ, over IPv4.
 fn reject() -> Vec<u8> {
+    let ip = |last| IpAddr::V4(Ipv4Addr::new(10, 77, 0, last));
+    reject_over(IpPair::new(ip(1), ip(2)).expect("one family"))
+}
+
+fn reject_over(ip: IpPair) -> Vec<u8> {
     let rej = Rej {
         local_comm_id: CommId(1),
         remote_comm_id: CommId(2),
@@ -20,23 +25,22 @@ fn reject() -> Vec<u8> {
         private_data: PrivateData::new(b"no").expect("it fits"),
         ..Rej::default()
     };
-    let ip = |last| IpAddr::V4(Ipv4Addr::new(10, 77, 0, last));
     let address = FrameAddress {
         source_mac: MacAddr([2, 0, 0, 0, 0, 1]),
         destination_mac: MacAddr([2, 0, 0, 0, 0, 2]),
-        ip: IpPair::new(ip(1), ip(2)).expect("one family"),
+        ip,
         udp_source_port: 0xc001,
         traffic_class: 0,
         hop_limit: 64,
     };
-    let mut frame = vec![0; GSI_IPV4_LEN];
-    write_gsi(
+    let mut frame = vec![0; GSI_IPV6_LEN];
+    let length = write_gsi(
         &mut frame,
         &address,
         Psn::truncated(0),
         &CmMad::new(3, rej).to_bytes(),
-    )
-    .expect("it fits");
+    );
+    frame.truncate(length.expect("it fits"));
     frame
 }
 
@@ -62,7 +66,9 @@ fn pcap(name: &str, frames: &[&[u8]]) -> PathBuf {
 
 #[test]
 fn a_reject_is_decoded() {
-    let file = pcap("good.pcap", &[&reject(), &reject()]);
+    let ipv6 = |last| IpAddr::V6(Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, last));
+    let over_ipv6 = reject_over(IpPair::new(ipv6(1), ipv6(2)).expect("one family"));
+    let file = pcap("good.pcap", &[&reject(), &over_ipv6]);
     tshark::assert_clean(&file).expect("nothing malformed");
     let fields = [
         "frame.number",

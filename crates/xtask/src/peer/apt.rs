@@ -160,14 +160,14 @@ Acquire::Retries "3";
     }
 }
 
-/// The machine's own proxy and TLS settings for apt.
+/// The machine's own proxy, TLS and expiry settings for apt.
 fn host_transport_settings() -> String {
     let Ok(output) = Command::new("apt-config").arg("dump").output() else {
         return String::new();
     };
     String::from_utf8_lossy(&output.stdout)
         .lines()
-        .filter(|line| line.starts_with("Acquire::http") || line.starts_with("Acquire::https"))
+        .filter(|line| line.starts_with("Acquire::http") || line.starts_with("Acquire::Check-"))
         .fold(String::new(), |text, line| text + line + "\n")
 }
 
