@@ -28,6 +28,8 @@ pub const WORK_ADDRESSES: u32 = 1 << 0;
 pub const WORK_HEALTH: u32 = 1 << 1;
 /// The link may have changed.
 pub const WORK_LINK: u32 = 1 << 2;
+/// The CM service has stopped.
+pub const WORK_RESTART_CM: u32 = 1 << 4;
 /// Direct OID requests wait.
 pub const WORK_OIDS: u32 = 1 << 3;
 
@@ -73,7 +75,14 @@ impl Adapter {
                     provider.on_cm_receive(received);
                 }
             }
+            NicEvent::ReceiveStopped => self.request_work(WORK_RESTART_CM),
             NicEvent::Link => self.request_work(WORK_LINK),
+            NicEvent::Fatal => {
+                if let Some(nic) = self.nic() {
+                    nic.check();
+                }
+            }
+            NicEvent::Unexpected(kind) => wdk::println!("vrnic: event {kind:?} makes no sense, ignored"),
         }
     }
 
@@ -82,7 +91,10 @@ impl Adapter {
         if bits & WORK_HEALTH != 0 {
             self.report_health();
         }
-        if bits & (WORK_LINK | WORK_HEALTH) != 0 {
+        if bits & WORK_RESTART_CM != 0 {
+            self.restart_cm(passive);
+        }
+        if bits & (WORK_LINK | WORK_HEALTH | WORK_RESTART_CM) != 0 {
             self.indicate_link();
         }
         if bits & WORK_ADDRESSES != 0 {
@@ -91,6 +103,16 @@ impl Adapter {
         if bits & WORK_OIDS != 0 {
             self.serve_pending_oids(passive);
         }
+    }
+
+    fn restart_cm(&self, passive: &Passive) {
+        let Some(nic) = self.nic() else { return };
+        if let Err(error) = nic.restart_cm(passive) {
+            wdk::println!("vrnic: the CM service does not start again: {error:?}");
+            event_log::write(ndk_sys::EVENT_NDIS_HARDWARE_FAILURE, "the CM service does not start again", 0);
+        }
+        nic.check();
+        self.notice_health();
     }
 
     /// Brings the GID table, and then the provider, to the addresses that the interface has.

@@ -105,32 +105,48 @@ impl Nic {
         Ok(info)
     }
 
-    /// Creates the event queue on MSI-X `vector`, starts the CM service, and unmasks the command interrupt. The event
-    /// queue is not armed yet.
+    /// Creates the event queue on MSI-X `vector` and unmasks the command interrupt. The event queue is not armed yet.
     ///
     /// # Errors
     ///
     /// No memory, or the device refused.
     pub fn start_events(&self, passive: &Passive, vector: u16) -> Result<(), BringUpError> {
-        let rings = EventRings::new(passive, self.device().adapter)?;
+        let rings = EventRings::new(passive, self.handle())?;
         self.device().unmask_interrupts();
-        let number = self.create(passive, Opcode::CREATE_EQ, rings.create(vector).as_bytes())?;
+        let create = rings.create(vector);
+        let number = self.create(passive, Opcode::CREATE_EQ, create.as_bytes())?;
         if number >= self.info().max_eqs.get() {
+            // The device may write to rings that are about to go.
+            self.silence();
             return Err(BringUpError::Info(Implausible("number of the event queue")));
         }
-        let enable = rings.enable(number);
-        // The device may write into the rings now: they belong to the NIC, whatever happens.
-        if self.set_events(rings.into_queue(number)).is_err() {
-            return Err(BringUpError::Ndis(ndk_sys::NDIS_STATUS_NOT_ACCEPTED));
-        }
-        let _done = self
-            .command(
-                Wait::Passive(passive),
-                Opcode::CM_ENABLE,
-                enable.as_bytes(),
-                Mailbox::None,
-            )
-            .map_err(|error| BringUpError::Command(Opcode::CM_ENABLE, error))?;
+        // Set once, by the only caller.
+        let _empty = self.set_events(rings.into_queue(number));
         Ok(())
+    }
+
+    /// Starts the CM service.
+    ///
+    /// # Errors
+    ///
+    /// The device refused.
+    pub fn start_cm(&self, passive: &Passive) -> Result<(), CommandError> {
+        let Some(queue) = self.events() else { return Ok(()) };
+        let enable = queue.cm_enable();
+        let _done = self.command(Wait::Passive(passive), Opcode::CM_ENABLE, enable.as_bytes(), Mailbox::None)?;
+        Ok(())
+    }
+
+    /// Starts the CM service over, with an empty ring: datagrams on the way are lost, and their senders repeat them.
+    ///
+    /// # Errors
+    ///
+    /// The device refused.
+    pub fn restart_cm(&self, passive: &Passive) -> Result<(), CommandError> {
+        let _done = self.command(Wait::Passive(passive), Opcode::CM_DISABLE, &[], Mailbox::None)?;
+        if let Some(queue) = self.events() {
+            queue.restart_receives(self.device());
+        }
+        self.start_cm(passive)
     }
 }

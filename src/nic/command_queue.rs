@@ -241,16 +241,16 @@ impl CommandQueue {
             if left.is_zero() {
                 break;
             }
-            event.wait(passive, left.min(SLICE));
+            let signalled = event.wait(passive, left.min(SLICE));
             self.poll(device);
+            if !signalled && let Some((reason, detail)) = device.diagnose() {
+                self.fail(device, reason, detail);
+            }
         }
         if let Some(outcome) = self.state.lock().slots.abandon(ticket.tag) {
             return self.finish(ticket, outcome, mailbox);
         }
-        match device.diagnose() {
-            Some((reason, detail)) => self.fail(device, reason, detail),
-            None => self.fail(device, Reason::CommandTimeout, opcode.0.into()),
-        }
+        self.fail(device, Reason::CommandTimeout, opcode.0.into());
         match device.health.get() {
             Health::Removed => Err(CommandError::Removed),
             _ => Err(CommandError::Timeout),

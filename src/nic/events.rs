@@ -9,7 +9,6 @@ use vrnic_abi::event::{Event, EventKind};
 use vrnic_abi::resource::{EQ_ASYNC, EqCreate, Ring};
 
 use super::device::Device;
-use super::health::Reason;
 use super::ring::Consumer;
 use crate::os::dma::Coherent;
 use crate::os::handle::AdapterHandle;
@@ -25,13 +24,15 @@ const RECEIVE_LOG2: u8 = 9;
 pub enum NicEvent {
     /// A datagram of the connection manager.
     Receive(CmReceive),
+    /// The CM service has stopped because of its ring: [`super::Nic::restart_cm`] helps.
+    ReceiveStopped,
     /// The link may have changed.
     Link,
+    /// The device may have stopped.
+    Fatal,
+    /// Something that makes no sense: of this kind. Events only say where to look, so that it can be ignored.
+    Unexpected(EventKind),
 }
-
-/// An event that a working device does not write.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Garbage(pub Reason, pub u32);
 
 /// Both rings. They belong together: each datagram is announced by one event, in the order of the ring.
 pub struct EventQueue {
@@ -73,15 +74,6 @@ impl EventRings {
         }
     }
 
-    /// Input of `CM_ENABLE` with event queue `number`.
-    pub fn enable(&self, number: u32) -> CmEnable {
-        CmEnable {
-            ring: ring(&self.receives, RECEIVE_LOG2),
-            eqn: number.into(),
-            reserved: 0.into(),
-        }
-    }
-
     /// The queue that the device has made of them, with the number that it gave (below the limit that it has told).
     pub fn into_queue(self, number: u32) -> EventQueue {
         let state = State {
@@ -112,43 +104,61 @@ impl EventQueue {
     }
 
     /// Takes the next event; `None` if there is none. At most `DISPATCH_LEVEL`.
-    ///
-    /// # Errors
-    ///
-    /// The device wrote something that it must not: nothing more can be believed.
-    pub fn take(&self, device: &Device) -> Result<Option<NicEvent>, Garbage> {
+    pub fn take(&self, device: &Device) -> Option<NicEvent> {
         let mut state = self.state.lock();
-        let place = state.events.slot() * size_of::<Event>();
-        if !state
-            .events
-            .owns(self.events.load_u8(place + offset_of!(Event, owner)))
-        {
-            return Ok(None);
-        }
-        let event: Event = self.events.read_value(place);
-        state.events.advance();
-        device.ring(self.doorbell() + EQ_CONSUMER, state.events.index());
-        match EventKind(event.kind.get()) {
-            EventKind::CM_MAD => self.receive(device, &mut state, event.number.get()).map(Some),
-            EventKind::LINK => Ok(Some(NicEvent::Link)),
-            EventKind::FATAL => Err(Garbage(Reason::Fatal, event.number.get())),
-            EventKind::CM_ERROR => Err(Garbage(Reason::ReceiveRing, event.number.get())),
-            // Of objects that do not exist.
-            kind => Err(Garbage(Reason::BadEvent, kind.0.into())),
-        }
+        let event = self.next(device, &mut state)?;
+        Some(match EventKind(event.kind.get()) {
+            EventKind::CM_MAD => self.receive(device, &mut state, event.number.get()),
+            EventKind::CM_ERROR => NicEvent::ReceiveStopped,
+            EventKind::LINK => NicEvent::Link,
+            EventKind::FATAL => NicEvent::Fatal,
+            kind => NicEvent::Unexpected(kind),
+        })
     }
 
-    /// Copies the datagram of slot `index` and gives the slot back.
-    fn receive(&self, device: &Device, state: &mut State, index: u32) -> Result<NicEvent, Garbage> {
-        if index != state.receives.index() {
-            return Err(Garbage(Reason::BadReceiveIndex, index));
+    /// A private copy of the next event, whose entry is given back.
+    fn next(&self, device: &Device, state: &mut State) -> Option<Event> {
+        let place = state.events.slot() * size_of::<Event>();
+        if !state.events.owns(self.events.load_u8(place + offset_of!(Event, owner))) {
+            return None;
         }
-        let received = self
-            .receives
-            .read_value(state.receives.slot() * size_of::<CmReceive>());
+        let event = self.events.read_value(place);
+        state.events.advance();
+        device.ring(self.doorbell() + EQ_CONSUMER, state.events.index());
+        Some(event)
+    }
+
+    /// Copies the datagram of slot `index` and gives the slot back. Slots are announced in their order, without gaps.
+    fn receive(&self, device: &Device, state: &mut State, index: u32) -> NicEvent {
+        if index != state.receives.index() {
+            return NicEvent::Unexpected(EventKind::CM_MAD);
+        }
+        let received = self.receives.read_value(state.receives.slot() * size_of::<CmReceive>());
         state.receives.advance();
         device.ring(CM_CONSUMER, state.receives.index());
-        Ok(NicEvent::Receive(received))
+        NicEvent::Receive(received)
+    }
+
+    /// Starts the receive ring over, after the CM service has been disabled: announcements that are left are of the old
+    /// ring and are dropped with everything else that waits. The caller looks at the link and at the device afterwards.
+    pub fn restart_receives(&self, device: &Device) {
+        let mut state = self.state.lock();
+        // At most a ring's worth: no device can keep us here.
+        for _ in 0..state.events.entries() {
+            if self.next(device, &mut state).is_none() {
+                break;
+            }
+        }
+        state.receives = Consumer::new(RECEIVE_LOG2.into());
+    }
+
+    /// Input of `CM_ENABLE`.
+    pub fn cm_enable(&self) -> CmEnable {
+        CmEnable {
+            ring: ring(&self.receives, RECEIVE_LOG2),
+            eqn: self.number.into(),
+            reserved: 0.into(),
+        }
     }
 
     /// Asks for an interrupt at the next event. The caller looks at the queue once more afterwards.

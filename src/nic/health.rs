@@ -41,29 +41,20 @@ pub enum Reason {
     CommandTimeout = 1,
     /// A completion has a tag that is not in flight; tag and status.
     BadCompletion = 2,
-    /// An event has a kind or content that makes no sense; its kind.
-    BadEvent = 3,
-    /// A CM event names a slot that cannot have been filled; the index.
-    BadReceiveIndex = 4,
     /// The device says that it has stopped; its syndrome.
-    Fatal = 5,
+    Fatal = 3,
     /// The device says that it is not running, though it was started; its state.
-    Stopped = 6,
-    /// The device has lost the ring of received datagrams; its syndrome.
-    ReceiveRing = 7,
+    Stopped = 4,
     /// Registers read all ones, or Windows says that the device has been removed.
-    Removed = 8,
+    Removed = 5,
 }
 
 impl Reason {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 5] = [
         Self::CommandTimeout,
         Self::BadCompletion,
-        Self::BadEvent,
-        Self::BadReceiveIndex,
         Self::Fatal,
         Self::Stopped,
-        Self::ReceiveRing,
         Self::Removed,
     ];
 
@@ -73,11 +64,8 @@ impl Reason {
         match self {
             Self::CommandTimeout => "firmware did not answer a command in time",
             Self::BadCompletion => "firmware completed a command that it does not have",
-            Self::BadEvent => "firmware wrote an unknown event",
-            Self::BadReceiveIndex => "firmware announced a datagram that cannot be there",
             Self::Fatal => "firmware has stopped",
             Self::Stopped => "firmware has stopped without a reason",
-            Self::ReceiveRing => "firmware has lost the ring of received datagrams",
             Self::Removed => "device has been removed",
         }
     }
@@ -149,7 +137,7 @@ mod tests {
         assert!(word.fail(Reason::Removed, 0));
         assert_eq!(word.get(), Health::Removed);
         assert!(!word.fail(Reason::Removed, 0));
-        assert!(!word.fail(Reason::BadEvent, 99));
+        assert!(!word.fail(Reason::BadCompletion, 99));
         assert_eq!(word.get().check(), Err(CommandError::Removed));
     }
 
