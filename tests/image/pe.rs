@@ -11,17 +11,26 @@ use object::{LittleEndian as LE, pod};
 #[derive(Clone)]
 pub struct Image(pub Vec<u8>);
 
+/// The path of an image, as `./x test` sets it in the environment.
+fn path(variable: &str) -> PathBuf {
+    let path = env::var_os(variable).map(PathBuf::from);
+    path.unwrap_or_else(|| panic!("{variable} must name the image to test: run ./x test"))
+}
+
 /// The path of the driver under test.
 pub fn driver_path() -> PathBuf {
-    env::var_os("VRNIC_SYS").map(PathBuf::from).expect(
-        "VRNIC_SYS must name the vrnic.sys to test: run ./x test, or set it to what ./x driver prints",
-    )
+    path("VRNIC_SYS")
 }
 
 impl Image {
     /// The driver under test.
     pub fn driver() -> Self {
-        let path = driver_path();
+        Self::read("VRNIC_SYS")
+    }
+
+    /// The image that an environment variable names.
+    pub fn read(variable: &str) -> Self {
+        let path = path(variable);
         Self(fs::read(&path).unwrap_or_else(|error| panic!("cannot read {}: {error}", path.display())))
     }
 
