@@ -110,6 +110,8 @@ pub struct Counters {
     pub refused_no_resources: u64,
     /// Requests refused because of what they say.
     pub refused_malformed: u64,
+    /// Requests that the consumer has rejected, implicitly or not.
+    pub rejected: u64,
     /// Requests that the peer has given up.
     pub abandoned: u64,
     /// Rejected requests forgotten early to make room.
@@ -118,6 +120,15 @@ pub struct Counters {
     pub unexpected: u64,
     /// Datagrams that are no messages of the CM.
     pub not_cm: u64,
+}
+
+impl Counters {
+    /// Attempts that have ended without a connection.
+    #[must_use]
+    pub const fn failures(&self) -> u64 {
+        let refused = self.refused_no_listener + self.refused_no_resources + self.refused_malformed;
+        refused + self.rejected + self.abandoned
+    }
 }
 
 /// The connection manager of an adapter.
@@ -275,6 +286,9 @@ impl<T: Tables> Manager<T> {
         }
         if before != CmState::Aborted && after == CmState::Aborted {
             self.counters.abandoned += 1;
+        }
+        if before != CmState::Rejected && after == CmState::Rejected {
+            self.counters.rejected += 1;
         }
         let rejected = after == CmState::Rejected;
         if after == CmState::Idle || rejected && !self.connections.is_findable(id) {

@@ -217,12 +217,26 @@ impl Nic {
         }
     }
 
-    /// Serves the event queue: hands up to `budget` events to `serve`, then arms the queue. Returns whether there may be
-    /// more, in which case it is not armed. `DISPATCH_LEVEL`; `serve` is called without a lock.
+    /// Serves the event queue: hands up to `budget` events to `serve`, one after another whatever processors are here, then
+    /// arms the queue. Returns whether there may be more, in which case it is not armed. `DISPATCH_LEVEL`; `serve` is
+    /// called without a lock.
     pub fn serve_events(&self, budget: usize, mut serve: impl FnMut(NicEvent)) -> bool {
-        let Some(queue) = self.events.get() else {
+        let Some(queue) = self.events.get().filter(|queue| queue.turn.enter()) else {
             return false;
         };
+        loop {
+            if self.drain(queue, budget, &mut serve) {
+                queue.turn.abandon();
+                return true;
+            }
+            if queue.turn.leave() {
+                return false;
+            }
+        }
+    }
+
+    /// Hands events on until there are none and the queue is armed (false), or the budget is used up (true).
+    fn drain(&self, queue: &EventQueue, budget: usize, serve: &mut impl FnMut(NicEvent)) -> bool {
         let mut armed = false;
         for _ in 0..budget {
             if self.health() != Health::Working {

@@ -10,6 +10,7 @@ use vrnic_abi::resource::{EQ_ASYNC, EqCreate, Ring};
 
 use super::device::Device;
 use super::ring::Consumer;
+use super::turn::Turn;
 use crate::os::dma::Coherent;
 use crate::os::handle::AdapterHandle;
 use crate::os::irql::Passive;
@@ -40,6 +41,8 @@ pub struct EventQueue {
     receives: Coherent,
     number: u32,
     state: SpinLock<State>,
+    /// Who hands events on: one at a time, so that they stay in order and consumers are called one after another.
+    pub(super) turn: Turn,
 }
 
 struct State {
@@ -85,6 +88,7 @@ impl EventRings {
             receives: self.receives,
             number,
             state: SpinLock::new(state),
+            turn: Turn::new(),
         }
     }
 }

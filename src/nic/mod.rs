@@ -8,7 +8,7 @@
 //! | [`command`] | commands as their callers see them |
 //! | [`health`] | whether the device works, and why not |
 //! | [`gid`] | the table of the port's addresses |
-//! | `slots`, `ring`, `info` | rules of the queues and of the device's answers, without OS or device |
+//! | `slots`, `ring`, `info`, `turn` | rules of the queues and of the device's answers, without OS or device |
 //! | `device` | registers, doorbells, reset |
 //! | `command_queue` | posts commands and gets their results |
 //! | `events` | the event queue and the ring of received datagrams |
@@ -21,6 +21,7 @@ pub mod ring;
 
 pub mod info;
 pub mod slots;
+pub mod turn;
 
 #[cfg(windows)]
 mod adapter;

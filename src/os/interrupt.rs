@@ -5,7 +5,7 @@ use core::ffi::c_void;
 use core::ptr::NonNull;
 
 use ndk_sys::{
-    BOOLEAN, FALSE, NDIS_CONNECT_MESSAGE_BASED, NDIS_HANDLE, NDIS_MINIPORT_INTERRUPT_CHARACTERISTICS,
+    BOOLEAN, FALSE, GROUP_AFFINITY, NDIS_CONNECT_MESSAGE_BASED, NDIS_HANDLE, NDIS_MINIPORT_INTERRUPT_CHARACTERISTICS,
     NDIS_MINIPORT_INTERRUPT_REVISION_1, NDIS_OBJECT_HEADER, NDIS_OBJECT_TYPE_MINIPORT_INTERRUPT,
     NDIS_SIZEOF_MINIPORT_INTERRUPT_CHARACTERISTICS_REVISION_1, NDIS_STATUS, TRUE, imports::ndis,
 };
@@ -122,8 +122,7 @@ impl<T: InterruptTarget> Interrupt<T> {
 
     /// Calls the target for `message` soon, as if it had come in. Any IRQL.
     pub fn request(&self, message: u32) {
-        // SAFETY: a registered interrupt; zero processors means the current one.
-        unsafe { ndis::NdisMQueueDpc(self.handle, message, 0, core::ptr::null_mut()) };
+        queue_dpc(self.handle, message);
     }
 
     /// Messages that the system granted, at least one. Message `n` is MSI-X vector `n`.
@@ -131,6 +130,13 @@ impl<T: InterruptTarget> Interrupt<T> {
     pub fn messages(&self) -> u32 {
         self.messages
     }
+}
+
+/// Queues the DPC of `message` to the first processor, which every system has. Any IRQL. One that is queued already is enough.
+fn queue_dpc(interrupt: NDIS_HANDLE, message: u32) {
+    let mut first = GROUP_AFFINITY { Mask: 1, ..GROUP_AFFINITY::zeroed() };
+    // SAFETY: a registered interrupt, and a valid set of processors.
+    unsafe { ndis::NdisMQueueDpcEx(interrupt, message, &raw mut first, core::ptr::null_mut()) };
 }
 
 impl<T: InterruptTarget> Drop for Interrupt<T> {
@@ -169,8 +175,7 @@ unsafe extern "system" fn message_interrupt_dpc<T: InterruptTarget>(
     if context.target.on_message(message) {
         let handle = context.handle.load(core::sync::atomic::Ordering::Acquire);
         if !handle.is_null() {
-            // SAFETY: a registered interrupt; zero processors means the current one.
-            unsafe { ndis::NdisMQueueDpc(handle, message, 0, core::ptr::null_mut()) };
+            queue_dpc(handle, message);
         }
     }
 }

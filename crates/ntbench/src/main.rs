@@ -1,7 +1,7 @@
 //! The bench's command line.
 
 use clap::{Arg, ArgMatches, Command, value_parser};
-use ntbench::check;
+use ntbench::{check, demo};
 use ntbench::exports::{self, Binding};
 use ntbench::verifier::{Rule, irql};
 use ntbench::{Config, Kernel};
@@ -13,6 +13,7 @@ fn main() -> ExitCode {
     match matches.subcommand() {
         Some(("load", arguments)) => load(arguments),
         Some(("check", arguments)) => check(arguments),
+        Some(("demo", arguments)) => demo::run(arguments),
         Some(("imports", _)) => list_imports(),
         Some(("rules", _)) => list_rules(),
         _ => unreachable!("a subcommand is required"),
@@ -46,6 +47,7 @@ fn command() -> Command {
                 .about("Take a driver through everything that the bench can do with it; exit code 86 is a broken rule")
                 .args([path, fault]),
         )
+        .subcommand(demo::command())
         .subcommand(Command::new("imports").about("List the exports that drivers can import, with their IRQL rules"))
         .subcommand(Command::new("rules").about("List the rules that the verifier checks"))
 }

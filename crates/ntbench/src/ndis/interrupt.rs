@@ -11,7 +11,7 @@ use crate::exports;
 use crate::memory;
 use crate::verifier::limits;
 use ndk_sys::{
-    BOOLEAN, IO_INTERRUPT_MESSAGE_INFO, NDIS_CONNECT_MESSAGE_BASED, NDIS_MINIPORT_INTERRUPT_CHARACTERISTICS,
+    BOOLEAN, GROUP_AFFINITY, IO_INTERRUPT_MESSAGE_INFO, NDIS_CONNECT_MESSAGE_BASED, NDIS_MINIPORT_INTERRUPT_CHARACTERISTICS,
     NDIS_OBJECT_TYPE_MINIPORT_INTERRUPT, NDIS_SIZEOF_MINIPORT_INTERRUPT_CHARACTERISTICS_REVISION_1,
     NDIS_STATUS, NDIS_STATUS_BAD_CHARACTERISTICS, NDIS_STATUS_SUCCESS,
 };
@@ -25,6 +25,7 @@ exports! {
         NdisMDeregisterInterruptEx = function(ndis_m_deregister_interrupt_ex, exactly(PASSIVE_LEVEL));
         NdisMSynchronizeWithInterruptEx = function(ndis_m_synchronize_with_interrupt_ex, any());
         NdisMQueueDpc = function(ndis_m_queue_dpc, any());
+        NdisMQueueDpcEx = function(ndis_m_queue_dpc_ex, any());
     }
 }
 
@@ -226,4 +227,11 @@ extern "win64" fn ndis_m_synchronize_with_interrupt_ex(
 
 extern "win64" fn ndis_m_queue_dpc(handle: u64, message: u32, targets: u32, context: u64) -> u32 {
     handles::get::<Interrupt>(handle).queue_dpcs(targets, message, context)
+}
+
+extern "win64" fn ndis_m_queue_dpc_ex(handle: u64, message: u32, targets: usize, context: u64) -> u64 {
+    let targets: GROUP_AFFINITY = memory::read(targets);
+    // All processors are in group 0, at most 64 of them.
+    let mask = if targets.Group == 0 { u32::try_from(targets.Mask & 0xFFFF_FFFF).unwrap_or(0) } else { 0 };
+    handles::get::<Interrupt>(handle).queue_dpcs(mask, message, context).into()
 }

@@ -1,0 +1,11 @@
+//! Tests that drive the real `vrnic.sys` in the bench, with a NIC in the same process and scripted peers.
+//!
+//! One binary, because there is one kernel at a time in a process: the tests take turns. A broken rule ends the process with
+//! the verifier's report.
+
+mod device;
+mod hostile;
+mod listener;
+mod miniport;
+mod reject;
+mod support;
