@@ -1,10 +1,10 @@
 //! The bench's command line.
 
 use clap::{Arg, ArgMatches, Command, value_parser};
-use ntbench::{check, demo};
 use ntbench::exports::{self, Binding};
 use ntbench::verifier::{Rule, irql};
 use ntbench::{Config, Kernel};
+use ntbench::{check, demo};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -25,8 +25,12 @@ fn command() -> Command {
         .required(true)
         .value_parser(value_parser!(PathBuf))
         .help("The .sys file; its PDB is expected beside it");
-    let service = Arg::new("service").long("service").help("Name of the service; the file's name by default");
-    let fault = Arg::new("fault").long("fault").help("Name of the service, by which wrong.sys chooses the rule to break");
+    let service = Arg::new("service")
+        .long("service")
+        .help("Name of the service; the file's name by default");
+    let fault = Arg::new("fault")
+        .long("fault")
+        .help("Name of the service, by which wrong.sys chooses the rule to break");
     let processors = Arg::new("processors")
         .long("processors")
         .default_value("2")
@@ -55,8 +59,14 @@ fn command() -> Command {
 fn load(arguments: &ArgMatches) -> ExitCode {
     let path: &PathBuf = arguments.get_one("path").expect("required");
     let processors: u8 = *arguments.get_one("processors").expect("has a default");
-    let service = arguments.get_one::<String>("service").cloned().unwrap_or_else(|| service_name(path));
-    let kernel = Kernel::boot(&Config { processors: usize::from(processors), ..Config::default() });
+    let service = arguments
+        .get_one::<String>("service")
+        .cloned()
+        .unwrap_or_else(|| service_name(path));
+    let kernel = Kernel::boot(&Config {
+        processors: usize::from(processors),
+        ..Config::default()
+    });
     let mut driver = match kernel.load(path, &service) {
         Ok(driver) => driver,
         Err(error) => {
@@ -65,17 +75,29 @@ fn load(arguments: &ArgMatches) -> ExitCode {
         }
     };
     let image = driver.image();
-    println!("{} loaded at {:#x}, {} imports bound", path.display(), image.base, image.file.imports.len());
+    println!(
+        "{} loaded at {:#x}, {} imports bound",
+        path.display(),
+        image.base,
+        image.file.imports.len()
+    );
     let status = driver.start();
     println!("DriverEntry returned {status:#010x}");
     driver.unload();
     println!("unloaded");
-    if status < 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    if status < 0 {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    }
 }
 
 fn check(arguments: &ArgMatches) -> ExitCode {
     let path: &PathBuf = arguments.get_one("path").expect("required");
-    let service = arguments.get_one::<String>("fault").cloned().unwrap_or_else(|| service_name(path));
+    let service = arguments
+        .get_one::<String>("fault")
+        .cloned()
+        .unwrap_or_else(|| service_name(path));
     match check::run(path, &service) {
         Ok(()) => {
             println!("no rule was broken");
@@ -89,7 +111,8 @@ fn check(arguments: &ArgMatches) -> ExitCode {
 }
 
 fn service_name(path: &Path) -> String {
-    path.file_stem().map_or_else(|| "driver".to_owned(), |stem| stem.to_string_lossy().into_owned())
+    path.file_stem()
+        .map_or_else(|| "driver".to_owned(), |stem| stem.to_string_lossy().into_owned())
 }
 
 fn list_imports() -> ExitCode {

@@ -1,7 +1,7 @@
 //! Trapped registers: an access to an inaccessible page faults, is decoded, forwarded to the device, and skipped.
 
 use super::fault::FaultContext;
-use crate::memory;
+use crate::memory::{self, PAGE_SIZE};
 use crate::verifier::{BugCheck, Rule, Violation};
 use iced_x86::{
     Code, Decoder, DecoderOptions, Formatter, Instruction, InstructionInfoFactory, IntelFormatter,
@@ -69,15 +69,17 @@ pub fn is_trapped(address: usize) -> bool {
     find(address).is_some()
 }
 
-/// Decodes the instruction at an address.
+/// Longest instruction in bytes.
+const LONGEST: usize = 15;
+
+/// Decodes the instruction at an address, which has been executed or tried to.
 #[must_use]
 pub fn decode(ip: u64) -> Instruction {
     let start = usize::try_from(ip).unwrap_or(0);
+    let left_in_page = PAGE_SIZE - start % PAGE_SIZE;
     // The page behind the instruction may be inaccessible.
-    let length = (0..15)
-        .take_while(|offset| memory::is_mapped(start + offset))
-        .count();
-    let bytes = memory::read_bytes(start, length);
+    let whole = left_in_page >= LONGEST || memory::is_mapped(start + left_in_page);
+    let bytes = memory::read_bytes(start, if whole { LONGEST } else { left_in_page });
     Decoder::with_ip(64, &bytes, ip, DecoderOptions::NONE).decode()
 }
 

@@ -330,3 +330,104 @@ extern "win64" fn ke_delay_execution_thread(_mode: u8, _alertable: u8, interval:
     std::thread::sleep(until.saturating_duration_since(Instant::now()));
     status::SUCCESS
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An object in memory of its own.
+    struct Memory(Box<[u64; 8]>);
+
+    impl Memory {
+        fn new(initialize: impl FnOnce(usize)) -> Self {
+            let memory = Self(Box::new([0; 8]));
+            initialize(memory.at());
+            memory
+        }
+
+        fn at(&self) -> usize {
+            self.0.as_ptr() as usize
+        }
+    }
+
+    fn event(kind: u32, signalled: u8) -> Memory {
+        Memory::new(|at| ke_initialize_event(at, kind, signalled))
+    }
+
+    const NOW: Option<i64> = Some(0);
+
+    #[test]
+    fn events_stay_signalled_or_release_one_waiter() {
+        let (notification, synchronization) = (event(0, 0), event(1, 0));
+        assert_eq!(wait(&[notification.at()], false, NOW), None);
+        for object in [&notification, &synchronization] {
+            assert_eq!(ke_set_event(object.at(), 0, 0), 0);
+            assert_eq!(ke_set_event(object.at(), 0, 0), 1, "the old state is returned");
+            assert_eq!(wait(&[object.at()], false, NOW), Some(0));
+        }
+        assert_eq!(wait(&[notification.at()], false, NOW), Some(0));
+        assert_eq!(
+            wait(&[synchronization.at()], false, NOW),
+            None,
+            "one wait has consumed it"
+        );
+        assert_eq!(ke_reset_event(notification.at()), 1);
+        assert_eq!(ke_read_state(notification.at()), 0);
+    }
+
+    #[test]
+    fn a_wait_ends_in_time_or_when_signalled() {
+        let object = event(1, 0);
+        let start = Instant::now();
+        assert_eq!(wait(&[object.at()], false, Some(-200_000)), None);
+        assert!(start.elapsed() >= std::time::Duration::from_millis(20));
+        let at = object.at();
+        let waiter = std::thread::spawn(move || wait(&[at], false, Some(-100_000_000)));
+        signal(at, 1);
+        assert_eq!(waiter.join().expect("no panic"), Some(0));
+    }
+
+    #[test]
+    fn waiting_for_all_takes_all_or_nothing() {
+        let (first, second) = (event(1, 1), event(1, 0));
+        let objects = [first.at(), second.at()];
+        assert_eq!(wait(&objects, true, NOW), None);
+        assert_eq!(ke_read_state(first.at()), 1, "nothing was consumed");
+        signal(second.at(), 1);
+        assert_eq!(wait(&objects, true, NOW), Some(0));
+        assert_eq!((ke_read_state(first.at()), ke_read_state(second.at())), (0, 0));
+        signal(second.at(), 1);
+        assert_eq!(
+            wait(&objects, false, NOW),
+            Some(1),
+            "any: the index of the one that was signalled"
+        );
+    }
+
+    #[test]
+    fn semaphores_count() {
+        let semaphore = Memory::new(|at| ke_initialize_semaphore(at, 1, 3));
+        assert_eq!(wait(&[semaphore.at()], false, NOW), Some(0));
+        assert_eq!(wait(&[semaphore.at()], false, NOW), None);
+        assert_eq!(ke_release_semaphore(semaphore.at(), 0, 2, 0), 0);
+        assert_eq!(wait(&[semaphore.at()], false, NOW), Some(0));
+        assert_eq!(ke_read_state(semaphore.at()), 1);
+    }
+
+    #[test]
+    fn a_mutex_is_recursive_for_its_owner_only() {
+        let mutex = Memory::new(|at| ke_initialize_mutex(at, 0));
+        let at = mutex.at();
+        assert_eq!(wait(&[at], false, NOW), Some(0));
+        assert_eq!(wait(&[at], false, NOW), Some(0));
+        let other = move || {
+            std::thread::spawn(move || wait(&[at], false, NOW))
+                .join()
+                .expect("no panic")
+        };
+        assert_eq!(ke_release_mutex(at, 0), -1);
+        assert_eq!(other(), None);
+        assert_eq!(ke_release_mutex(at, 0), 0);
+        assert_eq!(other(), Some(0));
+    }
+}

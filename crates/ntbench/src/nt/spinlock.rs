@@ -313,3 +313,74 @@ extern "win64" fn ex_acquire_shared_at_dpc_level(lock: usize) {
 extern "win64" fn ex_release_shared_from_dpc_level(lock: usize) {
     let _ = release_reader_writer(lock);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cpu::irql::PASSIVE_LEVEL;
+    use crate::{Config, Kernel};
+
+    #[test]
+    fn a_lock_raises_excludes_and_restores() {
+        let kernel = Kernel::boot(&Config::default());
+        let words = Box::new([0_usize; 2]);
+        let (lock, counter) = (words.as_ptr() as usize, words.as_ptr() as usize + 8);
+        let add = move |vp| {
+            crate::cpu::thread::with(|thread| thread.vp.set(vp));
+            for _ in 0..2000 {
+                let old = ke_acquire_spin_lock_raise_to_dpc(lock);
+                assert_eq!((old, irql::current()), (PASSIVE_LEVEL, DISPATCH_LEVEL));
+                memory::write(counter, memory::read::<usize>(counter) + 1);
+                ke_release_spin_lock(lock, old);
+            }
+        };
+        let other = std::thread::spawn(move || add(1));
+        add(0);
+        other.join().expect("no panic");
+        assert_eq!(memory::read::<usize>(counter), 4000);
+        kernel.run_at(DISPATCH_LEVEL, 0, || {
+            assert_eq!(ke_try_to_acquire_spin_lock_at_dpc_level(lock), 1);
+            assert_eq!(ke_test_spin_lock(lock), 0);
+            assert_eq!(ke_try_to_acquire_spin_lock_at_dpc_level(lock), 0);
+            ke_release_spin_lock_from_dpc_level(lock);
+            assert_eq!(ke_test_spin_lock(lock), 1);
+        });
+    }
+
+    #[test]
+    fn readers_share_and_writers_do_not() {
+        let _kernel = Kernel::boot(&Config::default());
+        let words = Box::new([0_u32; 2]);
+        let lock = words.as_ptr() as usize;
+        let old = ex_acquire_spin_lock_shared(lock);
+        let reader = std::thread::spawn(move || {
+            crate::cpu::thread::with(|thread| thread.vp.set(1));
+            let old = ex_acquire_spin_lock_shared(lock);
+            ex_release_spin_lock_shared(lock, old);
+        });
+        reader.join().expect("a second reader does not wait");
+        let writer = std::thread::spawn(move || {
+            crate::cpu::thread::with(|thread| thread.vp.set(1));
+            let old = ex_acquire_spin_lock_exclusive(lock);
+            ex_release_spin_lock_exclusive(lock, old);
+        });
+        ex_release_spin_lock_shared(lock, old);
+        writer.join().expect("no panic");
+        assert_eq!(memory::read::<u32>(lock), 0);
+    }
+
+    #[test]
+    fn queued_locks_keep_the_irql_in_their_handle() {
+        let _kernel = Kernel::boot(&Config::default());
+        let words = Box::new([0_u64; 4]);
+        let (lock, queue_handle) = (words.as_ptr() as usize, words.as_ptr() as usize + 8);
+        ke_acquire_in_stack_queued_spin_lock(lock, queue_handle);
+        assert_eq!(irql::current(), DISPATCH_LEVEL);
+        assert_eq!(
+            memory::read::<Irql>(queue_handle + handle::OLD_IRQL),
+            PASSIVE_LEVEL
+        );
+        ke_release_in_stack_queued_spin_lock(queue_handle);
+        assert_eq!(irql::current(), PASSIVE_LEVEL);
+    }
+}

@@ -229,3 +229,77 @@ extern "win64" fn ke_stall_execution_processor(microseconds: u32) {
         std::thread::yield_now();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Config, Kernel};
+
+    #[repr(align(16))]
+    #[derive(Default)]
+    struct Words([u64; 8]);
+
+    fn address(words: &mut Words) -> usize {
+        words.0.as_mut_ptr() as usize
+    }
+
+    #[test]
+    fn rundown_waits_for_the_last_reference_and_refuses_new_ones() {
+        let mut words = Words::default();
+        let reference = address(&mut words);
+        ex_initialize_rundown_protection(reference);
+        assert_eq!(ex_acquire_rundown_protection(reference), 1);
+        assert_eq!(ex_acquire_rundown_protection_ex(reference, 2), 1);
+        let waiter = std::thread::spawn(move || ex_wait_for_rundown_protection_release(reference));
+        while ex_acquire_rundown_protection(reference) == 1 {
+            ex_release_rundown_protection(reference);
+            std::thread::yield_now();
+        }
+        assert!(!waiter.is_finished(), "three references are left");
+        ex_release_rundown_protection_ex(reference, 2);
+        ex_release_rundown_protection(reference);
+        waiter.join().expect("no panic");
+        assert_eq!(ex_acquire_rundown_protection(reference), 0, "rundown is over");
+        ex_initialize_rundown_protection(reference);
+        assert_eq!(ex_acquire_rundown_protection(reference), 1);
+    }
+
+    #[test]
+    fn interlocked_lists_are_last_in_first_out() {
+        let (mut head, mut first, mut second) = (Words::default(), Words::default(), Words::default());
+        let (list, a, b) = (address(&mut head), address(&mut first), address(&mut second));
+        initialize_s_list_head(list);
+        assert_eq!(pop_entry_s_list(list), 0);
+        assert_eq!(push_entry_s_list(list, a), 0);
+        assert_eq!(push_entry_s_list(list, b), a);
+        assert_eq!(query_depth_s_list(list), 2);
+        assert_eq!(pop_entry_s_list(list), b);
+        assert_eq!(push_entry_s_list(list, b), a);
+        assert_eq!(flush_s_list(list), b);
+        assert_eq!(memory::read::<usize>(b), a, "flushing leaves the chain");
+        assert_eq!((query_depth_s_list(list), pop_entry_s_list(list)), (0, 0));
+    }
+
+    #[test]
+    fn a_fast_mutex_excludes_and_raises_to_apc_level() {
+        let _kernel = Kernel::boot(&Config::default());
+        let mut words = Words::default();
+        words.0[0] = 1;
+        let mutex = address(&mut words);
+        ex_acquire_fast_mutex(mutex);
+        assert_eq!(irql::current(), APC_LEVEL);
+        let tried = std::thread::spawn(move || ex_try_to_acquire_fast_mutex(mutex))
+            .join()
+            .expect("no panic");
+        assert_eq!(tried, 0);
+        let waiter = std::thread::spawn(move || {
+            ex_acquire_fast_mutex(mutex);
+            ex_release_fast_mutex(mutex);
+        });
+        ex_release_fast_mutex(mutex);
+        waiter.join().expect("no panic");
+        assert_eq!(irql::current(), irql::PASSIVE_LEVEL);
+        assert_eq!(ex_try_to_acquire_fast_mutex(mutex), 1);
+        ex_release_fast_mutex(mutex);
+    }
+}

@@ -237,3 +237,66 @@ pub fn check_freed(range: &Range<usize>) {
         .stop();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Config, Kernel};
+    use std::sync::mpsc;
+
+    #[test]
+    fn timers_fire_once_or_periodically_until_cancelled() {
+        let _kernel = Kernel::boot(&Config::default());
+        let (sender, receiver) = mpsc::channel();
+        let action = |what: &'static str| -> Action {
+            let sender = Mutex::new(sender.clone());
+            // The test may have ended when a periodic timer fires once more.
+            Arc::new(move || sender.lock().send(what).unwrap_or_default())
+        };
+        let limit = Duration::from_secs(10);
+        assert!(!schedule(1, Instant::now(), None, action("once")));
+        assert_eq!(receiver.recv_timeout(limit), Ok("once"));
+        assert!(!is_set(1));
+        assert!(!cancel(1), "it has fired");
+
+        assert!(!schedule(2, Instant::now() + limit, None, action("never")));
+        assert!(
+            schedule(2, Instant::now(), Some(Duration::from_millis(1)), action("again")),
+            "replaces"
+        );
+        for _ in 0..3 {
+            assert_eq!(receiver.recv_timeout(limit), Ok("again"));
+        }
+        assert!(is_set(2) && cancel(2) && !is_set(2));
+    }
+
+    #[test]
+    fn timers_fire_in_the_order_of_their_due_times() {
+        let _kernel = Kernel::boot(&Config::default());
+        let (sender, receiver) = mpsc::channel();
+        let start = Instant::now() + Duration::from_millis(30);
+        for (key, delay) in [(1, 20), (2, 0), (3, 10)] {
+            let sender = Mutex::new(sender.clone());
+            let action = move || sender.lock().send(key).expect("the test waits");
+            schedule(key, start + Duration::from_millis(delay), None, Arc::new(action));
+        }
+        let order: Vec<usize> = receiver.iter().take(3).collect();
+        assert_eq!(order, [2, 3, 1]);
+    }
+
+    #[test]
+    fn a_timer_object_is_signalled_when_due() {
+        let _kernel = Kernel::boot(&Config::default());
+        let words = Box::new([0_u64; 8]);
+        let timer = words.as_ptr() as usize;
+        ke_initialize_timer_ex(timer, 0);
+        assert_eq!(ke_set_timer(timer, -1_000_000_000, 0), 0);
+        assert_eq!(ke_set_timer(timer, -10_000, 0), 1, "it was set");
+        let limit = Instant::now() + Duration::from_secs(10);
+        while ke_read_state_timer(timer) == 0 {
+            assert!(Instant::now() < limit);
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        assert_eq!(ke_cancel_timer(timer), 0);
+    }
+}

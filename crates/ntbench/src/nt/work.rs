@@ -50,6 +50,8 @@ struct Workers {
     threads: usize,
     /// The routines that run now.
     running: Vec<usize>,
+    /// How many of them wait for somebody outside: see [`parked`].
+    parked: usize,
 }
 
 static STATE: Mutex<Workers> = Mutex::new(Workers {
@@ -57,6 +59,7 @@ static STATE: Mutex<Workers> = Mutex::new(Workers {
     idle: 0,
     threads: 0,
     running: Vec::new(),
+    parked: 0,
 });
 static READY: Condvar = Condvar::new();
 static IDLE: Condvar = Condvar::new();
@@ -96,10 +99,27 @@ fn queue_job(job: Job) {
     READY.notify_one();
 }
 
-/// Waits until no job is queued or running.
+thread_local! {
+    static IS_WORKER: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs `wait`, which waits for somebody outside (a consumer, a test). If this is a worker, [`flush`] does not wait for it
+/// meanwhile.
+pub fn parked<R>(wait: impl FnOnce() -> R) -> R {
+    if !IS_WORKER.get() {
+        return wait();
+    }
+    STATE.lock().parked += 1;
+    IDLE.notify_all();
+    let result = wait();
+    STATE.lock().parked -= 1;
+    result
+}
+
+/// Waits until no job is queued or running, except those that are [`parked`].
 pub fn flush() {
     let mut state = STATE.lock();
-    while !state.running.is_empty() || !state.queue.is_empty() {
+    while state.running.len() > state.parked || !state.queue.is_empty() {
         IDLE.wait(&mut state);
     }
 }
@@ -309,4 +329,27 @@ extern "win64" fn ps_get_current_thread_id() -> usize {
 
 extern "win64" fn ke_set_priority_thread(_thread: usize, _priority: i32) -> i32 {
     8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Config, Kernel};
+    use std::time::Duration;
+
+    #[test]
+    fn jobs_run_at_passive_level_and_flush_waits_for_them() {
+        let _kernel = Kernel::boot(&Config::default());
+        let ran = Arc::new(AtomicUsize::new(0));
+        for _ in 0..3 * WORKERS {
+            let ran = Arc::clone(&ran);
+            queue(move || {
+                assert_eq!(irql::current(), irql::PASSIVE_LEVEL);
+                std::thread::sleep(Duration::from_millis(2));
+                ran.fetch_add(1, Ordering::SeqCst);
+            });
+        }
+        flush();
+        assert_eq!(ran.load(Ordering::SeqCst), 3 * WORKERS);
+    }
 }

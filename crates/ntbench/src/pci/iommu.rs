@@ -112,7 +112,7 @@ impl Iommu {
         let mappings = self.mappings.read();
         let found = mappings.range(..=addr).next_back().and_then(|(&start, mapping)| {
             let offset = usize::try_from(addr - start).ok()?;
-            (offset.checked_add(length)? <= mapping.length).then_some(mapping.virtual_address + offset)
+            (offset.checked_add(length)? <= mapping.length).then(|| mapping.virtual_address + offset)
         });
         match found {
             Some(virtual_address) => Ok(access(virtual_address)),

@@ -58,7 +58,12 @@ pub fn wrong_irql_for_call(export: &Export, irql: Irql) -> ! {
 /// # Panics
 /// Always.
 pub fn changed_by_export(export: &Export, before: Irql, after: Irql) -> ! {
-    panic!("{} was entered at {} and left at {}", export.name, name(before), name(after))
+    panic!(
+        "{} was entered at {} and left at {}",
+        export.name,
+        name(before),
+        name(after)
+    )
 }
 
 /// A callback returned at another IRQL than it was called at.
