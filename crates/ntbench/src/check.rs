@@ -64,14 +64,22 @@ impl Wire for Unplugged {
 /// # Errors
 /// See [`CheckError`].
 pub fn run(path: &Path, service: &str) -> Result<(), CheckError> {
-    let kernel = Kernel::boot(&Config { echo_debug: false, limits: LIMITS, ..Config::default() });
+    let kernel = Kernel::boot(&Config {
+        echo_debug: false,
+        limits: LIMITS,
+        ..Config::default()
+    });
     let mut driver = kernel.load(path, service)?;
     let status = driver.start();
     if status < 0 {
         driver.unload();
         return Err(CheckError::Entry(status));
     }
-    let result = if ndis::driver::find(driver.object()).is_some() { miniport(&driver) } else { Ok(()) };
+    let result = if ndis::driver::find(driver.object()).is_some() {
+        miniport(&driver)
+    } else {
+        Ok(())
+    };
     driver.unload();
     // What the driver has left running meets an image that is not there any more.
     kernel.settle();
@@ -79,12 +87,21 @@ pub fn run(path: &Path, service: &str) -> Result<(), CheckError> {
 }
 
 fn miniport(driver: &Driver) -> Result<(), CheckError> {
-    let slot = Slot::plug(0, NicConfig::new([0x52, 0x54, 0x00, 0x77, 0x00, 0x09]), Arc::new(Unplugged))?;
-    let config =
-        ndis::Config { interface_index: 12, addresses: vec![(ADDRESS.into(), 24)], ..ndis::Config::default() };
-    let adapter =
-        Adapter::add(driver, slot, config).map_err(|status| CheckError::Adapter("MiniportInitializeEx", status))?;
-    adapter.restart().map_err(|status| CheckError::Adapter("MiniportRestart", status))?;
+    let slot = Slot::plug(
+        0,
+        NicConfig::new([0x52, 0x54, 0x00, 0x77, 0x00, 0x09]),
+        Arc::new(Unplugged),
+    )?;
+    let config = ndis::Config {
+        interface_index: 12,
+        addresses: vec![(ADDRESS.into(), 24)],
+        ..ndis::Config::default()
+    };
+    let adapter = Adapter::add(driver, slot, config)
+        .map_err(|status| CheckError::Adapter("MiniportInitializeEx", status))?;
+    adapter
+        .restart()
+        .map_err(|status| CheckError::Adapter("MiniportRestart", status))?;
     let miniport = adapter.miniport();
     let _ = miniport.oid_query(OID_GEN_STATISTICS, 256);
     let _ = miniport.oid_set(OID_NDK_SET_STATE, &[1]);

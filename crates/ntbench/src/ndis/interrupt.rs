@@ -11,9 +11,10 @@ use crate::exports;
 use crate::memory;
 use crate::verifier::limits;
 use ndk_sys::{
-    BOOLEAN, GROUP_AFFINITY, IO_INTERRUPT_MESSAGE_INFO, NDIS_CONNECT_MESSAGE_BASED, NDIS_MINIPORT_INTERRUPT_CHARACTERISTICS,
-    NDIS_OBJECT_TYPE_MINIPORT_INTERRUPT, NDIS_SIZEOF_MINIPORT_INTERRUPT_CHARACTERISTICS_REVISION_1,
-    NDIS_STATUS, NDIS_STATUS_BAD_CHARACTERISTICS, NDIS_STATUS_SUCCESS,
+    BOOLEAN, GROUP_AFFINITY, IO_INTERRUPT_MESSAGE_INFO, NDIS_CONNECT_MESSAGE_BASED,
+    NDIS_MINIPORT_INTERRUPT_CHARACTERISTICS, NDIS_OBJECT_TYPE_MINIPORT_INTERRUPT,
+    NDIS_SIZEOF_MINIPORT_INTERRUPT_CHARACTERISTICS_REVISION_1, NDIS_STATUS, NDIS_STATUS_BAD_CHARACTERISTICS,
+    NDIS_STATUS_SUCCESS,
 };
 use parking_lot::{Condvar, Mutex, ReentrantMutex};
 use std::sync::{Arc, Weak};
@@ -232,6 +233,12 @@ extern "win64" fn ndis_m_queue_dpc(handle: u64, message: u32, targets: u32, cont
 extern "win64" fn ndis_m_queue_dpc_ex(handle: u64, message: u32, targets: usize, context: u64) -> u64 {
     let targets: GROUP_AFFINITY = memory::read(targets);
     // All processors are in group 0, at most 64 of them.
-    let mask = if targets.Group == 0 { u32::try_from(targets.Mask & 0xFFFF_FFFF).unwrap_or(0) } else { 0 };
-    handles::get::<Interrupt>(handle).queue_dpcs(mask, message, context).into()
+    let mask = if targets.Group == 0 {
+        u32::try_from(targets.Mask & 0xFFFF_FFFF).unwrap_or(0)
+    } else {
+        0
+    };
+    handles::get::<Interrupt>(handle)
+        .queue_dpcs(mask, message, context)
+        .into()
 }

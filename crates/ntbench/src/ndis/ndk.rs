@@ -7,10 +7,12 @@ use super::{handles, status_of};
 use crate::cpu::call::call;
 use crate::exports;
 use crate::memory;
+use crate::nt::work;
 use crate::verifier::{BugCheck, Rule, Violation, watchdog};
 use ndk_sys::{
-    NDIS_OPEN_NDK_ADAPTER_PARAMETERS, NDIS_STATUS, NDIS_STATUS_NOT_SUPPORTED, NDIS_STATUS_SUCCESS,
-    NDK_VERSION, NET_PNP_EVENT_NOTIFICATION, NetEventNDKDisable, NetEventNDKEnable,
+    NDIS_OPEN_NDK_ADAPTER_PARAMETERS, NDIS_SIZEOF_NET_PNP_EVENT_NOTIFICATION_REVISION_1, NDIS_STATUS,
+    NDIS_STATUS_NOT_SUPPORTED, NDIS_STATUS_SUCCESS, NDK_VERSION, NET_PNP_EVENT_NOTIFICATION,
+    NetEventNDKDisable, NetEventNDKEnable,
 };
 use parking_lot::{Condvar, Mutex};
 use std::sync::Arc;
@@ -115,14 +117,13 @@ impl Miniport {
 
 extern "win64" fn ndis_m_net_pnp_event(handle: u64, notification: usize) -> NDIS_STATUS {
     let miniport = handles::get::<Miniport>(handle);
-    let size = u16::try_from(size_of::<NET_PNP_EVENT_NOTIFICATION>()).unwrap_or(u16::MAX);
     header::check(
         notification,
         Expected {
             name: "NET_PNP_EVENT_NOTIFICATION",
             kind: NOTIFICATION_TYPE,
             revision: 1,
-            size,
+            size: NDIS_SIZEOF_NET_PNP_EVENT_NOTIFICATION_REVISION_1,
         },
     );
     let value: NET_PNP_EVENT_NOTIFICATION = memory::read(notification);
@@ -138,7 +139,8 @@ extern "win64" fn ndis_m_net_pnp_event(handle: u64, notification: usize) -> NDIS
     }
     miniport.ndk.events.lock().push(event);
     if event == NetEventNDKDisable {
-        miniport.ndk.close_all();
+        // The consumers take as long as they need.
+        work::parked(|| miniport.ndk.close_all());
     } else if event != NetEventNDKEnable {
         return NDIS_STATUS_NOT_SUPPORTED;
     }

@@ -163,7 +163,7 @@ impl Connector {
 
 impl Drop for Connector {
     fn drop(&mut self) {
-        if self.open && !std::thread::panicking() {
+        if self.open {
             finish(self.close_now());
         }
     }

@@ -173,7 +173,7 @@ impl Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        if self.open.load(Ordering::Acquire) && !std::thread::panicking() {
+        if self.open.load(Ordering::Acquire) {
             finish(self.start_close());
         }
     }

@@ -12,6 +12,7 @@ use crate::symbols;
 use crate::verifier::pool::{PoolKind, Request};
 use crate::verifier::{BugCheck, Rule, Violation};
 use parking_lot::{Condvar, Mutex};
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
@@ -162,6 +163,7 @@ fn choose_processor() {
 }
 
 fn work() {
+    IS_WORKER.set(true);
     let mut state = STATE.lock();
     loop {
         while let Some(job) = state.queue.pop_front() {
@@ -173,7 +175,7 @@ fn work() {
             if let Some(index) = state.running.iter().position(|&routine| routine == job.routine) {
                 state.running.swap_remove(index);
             }
-            if state.running.is_empty() && state.queue.is_empty() {
+            if state.running.len() <= state.parked && state.queue.is_empty() {
                 IDLE.notify_all();
             }
         }
