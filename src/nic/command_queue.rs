@@ -150,7 +150,7 @@ impl CommandQueue {
         match wait {
             Wait::Passive(passive) => self.wait(device, passive, &ticket, opcode, mailbox),
             Wait::Spin => self.spin(device, &ticket, mailbox),
-            Wait::Post => match self.state.lock().slots.abandon(ticket.tag) {
+            Wait::Post => match self.abandon(&ticket) {
                 None => Ok(Reply::Accepted),
                 Some(outcome) => self.finish(&ticket, outcome, mailbox),
             },
@@ -217,6 +217,11 @@ impl CommandQueue {
         Ok(Ticket { tag, index, at })
     }
 
+    /// Stops waiting for a command: its outcome if there is one already, otherwise its tag is freed when the device completes it.
+    fn abandon(&self, ticket: &Ticket) -> Option<Outcome> {
+        self.state.lock().slots.abandon(ticket.tag)
+    }
+
     fn outcome(&self, ticket: &Ticket) -> Option<Outcome> {
         self.state.lock().slots.outcome(ticket.tag)
     }
@@ -247,7 +252,7 @@ impl CommandQueue {
                 self.fail(device, reason, detail);
             }
         }
-        if let Some(outcome) = self.state.lock().slots.abandon(ticket.tag) {
+        if let Some(outcome) = self.abandon(ticket) {
             return self.finish(ticket, outcome, mailbox);
         }
         self.fail(device, Reason::CommandTimeout, opcode.0.into());

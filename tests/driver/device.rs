@@ -1,6 +1,6 @@
 //! `NdkReject`, and the driver as a whole, against a device that is slow, broken, unplugged or gone.
 
-use crate::support::{PATIENCE, assert_rejected, listen, machine, next, open, pattern, reject_at, sys};
+use crate::support::{PATIENCE, assert_rejected, eventually, listen, machine, next, open, pattern, reject_at, sys};
 use ndk_sys::{
     NTSTATUS, STATUS_CONNECTION_ABORTED, STATUS_DEVICE_BUSY, STATUS_DEVICE_DATA_ERROR,
     STATUS_DEVICE_NOT_READY, STATUS_DEVICE_REMOVED, STATUS_HOST_UNREACHABLE, STATUS_INSUFFICIENT_RESOURCES,
@@ -223,7 +223,7 @@ fn at_passive_a_silent_firmware_is_a_timeout_and_then_a_dead_device() {
         STATUS_DEVICE_NOT_READY,
         "later commands fail at once"
     );
-    assert!(!event_log::entries().is_empty(), "the event log says why");
+    eventually("the event log says why", || !event_log::entries().is_empty());
 }
 
 #[test]

@@ -54,6 +54,7 @@ fn pause_restart_reset_and_shutdown_leave_ndk_alive() {
     for _ in 0..3 {
         machine.adapter().pause();
         machine.adapter().restart().expect("it restarts");
+        machine.adapter().reset().expect("it resets");
     }
     peer.connect(v4(7400), b"").expect("there is a way");
     assert_eq!(next(&incoming).reject(b""), STATUS_SUCCESS);

@@ -9,7 +9,7 @@ use ntbench::wire::peer::Attempt;
 use roce_wire::cm::{CmMessage, MessageRejected, Rej, RejectReason};
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long anything that must happen may take; tests that pass never wait for it.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -48,6 +48,15 @@ pub fn next(incoming: &Incoming) -> Connector {
 /// Whether no request comes for a while.
 pub fn is_quiet(incoming: &Incoming) -> bool {
     incoming.next_within(QUIET).is_none()
+}
+
+/// Waits for something that happens on the driver's own time.
+pub fn eventually(what: &str, mut happened: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !happened() {
+        assert!(Instant::now() < deadline, "{what}: not within {PATIENCE:?}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 /// `length` bytes that are easily told from zeros and from each other.
