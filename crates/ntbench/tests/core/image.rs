@@ -78,7 +78,7 @@ impl TestImage {
         self.exception_table(&mut file);
         // One block: page of `.rdata`, relocating the two guard pointers.
         if self.relocations {
-            file.u32(RELOC, RDATA as u32);
+            file.rva(RELOC, RDATA);
             file.u32(RELOC + 4, 12);
             file.u16(RELOC + 8, 0xA000 | 0xA00);
             file.u16(RELOC + 10, 0xA000 | 0xA08);
@@ -99,7 +99,7 @@ impl TestImage {
 
     fn headers(&self, file: &mut File) {
         file.0[..2].copy_from_slice(b"MZ");
-        file.u32(0x3C, NT_HEADERS as u32);
+        file.rva(0x3C, NT_HEADERS);
         file.0[NT_HEADERS..NT_HEADERS + 4].copy_from_slice(b"PE\0\0");
         let sections = [
             (".text", TEXT, RDATA, self.text_flags),
@@ -109,21 +109,24 @@ impl TestImage {
             (".reloc", RELOC, SIZE, DISCARDABLE),
         ];
         file.u16(NT_HEADERS + 4, self.machine);
-        file.u16(NT_HEADERS + 6, sections.len() as u16);
+        file.u16(
+            NT_HEADERS + 6,
+            u16::try_from(sections.len()).expect("few sections"),
+        );
         file.u16(NT_HEADERS + 20, 240);
         file.u16(NT_HEADERS + 22, 0x22);
         file.u16(OPTIONAL, 0x20B);
-        file.u32(OPTIONAL + 16, (TEXT + self.functions[0]) as u32);
+        file.rva(OPTIONAL + 16, TEXT + self.functions[0]);
         file.u64(OPTIONAL + 24, IMAGE_BASE);
         file.u32(OPTIONAL + 32, 0x1000);
         file.u32(OPTIONAL + 36, 0x1000);
-        file.u32(OPTIONAL + 56, SIZE as u32);
+        file.rva(OPTIONAL + 56, SIZE);
         file.u32(OPTIONAL + 60, 0x1000);
         file.u16(OPTIONAL + 68, self.subsystem);
         file.u32(OPTIONAL + 108, 16);
         let mut directory = |index: usize, rva: usize, size: usize| {
-            file.u32(OPTIONAL + 112 + index * 8, rva as u32);
-            file.u32(OPTIONAL + 116 + index * 8, size as u32);
+            file.rva(OPTIONAL + 112 + index * 8, rva);
+            file.rva(OPTIONAL + 116 + index * 8, size);
         };
         directory(1, IMPORT_DIRECTORY, 40);
         directory(3, PDATA, self.functions.len() * 12);
@@ -137,7 +140,7 @@ impl TestImage {
             let at = OPTIONAL + 240 + index * 40;
             file.0[at..at + name.len()].copy_from_slice(name.as_bytes());
             for (offset, value) in [(8, end - start), (12, start), (16, end - start), (20, start)] {
-                file.u32(at + offset, value as u32);
+                file.rva(at + offset, value);
             }
             file.u32(at + 36, flags);
         }
@@ -153,9 +156,9 @@ impl TestImage {
             name_at += (name.len() + 4) & !1;
             assert!(name_at < LOAD_CONFIG);
         }
-        file.u32(IMPORT_DIRECTORY, LOOKUP as u32);
-        file.u32(IMPORT_DIRECTORY + 12, NAMES as u32);
-        file.u32(IMPORT_DIRECTORY + 16, IAT as u32);
+        file.rva(IMPORT_DIRECTORY, LOOKUP);
+        file.rva(IMPORT_DIRECTORY + 12, NAMES);
+        file.rva(IMPORT_DIRECTORY + 16, IAT);
     }
 
     fn load_config(&self, file: &mut File) {
@@ -169,7 +172,7 @@ impl TestImage {
         file.u64(LOAD_CONFIG + 136, self.functions.len() as u64);
         file.u32(LOAD_CONFIG + 144, 0x500);
         for (index, offset) in self.functions.iter().enumerate() {
-            file.u32(GUARD_FUNCTIONS + index * 4, (TEXT + offset) as u32);
+            file.rva(GUARD_FUNCTIONS + index * 4, TEXT + offset);
         }
     }
 
@@ -181,9 +184,9 @@ impl TestImage {
         let ends = self.functions.iter().skip(1).copied().chain([self.code.len()]);
         for (index, (&start, end)) in self.functions.iter().zip(ends).enumerate() {
             let at = PDATA + index * 12;
-            file.u32(at, (TEXT + start) as u32);
-            file.u32(at + 4, (TEXT + end) as u32);
-            file.u32(at + 8, UNWIND_INFO as u32);
+            file.rva(at, TEXT + start);
+            file.rva(at + 4, TEXT + end);
+            file.rva(at + 8, UNWIND_INFO);
         }
     }
 }
@@ -197,6 +200,10 @@ impl File {
 
     fn u32(&mut self, at: usize, value: u32) {
         self.0[at..at + 4].copy_from_slice(&value.to_le_bytes());
+    }
+
+    fn rva(&mut self, at: usize, value: usize) {
+        self.u32(at, u32::try_from(value).expect("images are small"));
     }
 
     fn u64(&mut self, at: usize, value: u64) {

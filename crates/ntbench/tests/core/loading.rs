@@ -94,7 +94,7 @@ fn damaged_files_never_panic() {
     let folder = std::env::temp_dir().join(format!("ntbench-damaged-{}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("a temporary folder");
     let path = folder.join("damaged.sys");
-    let mut try_bytes = |bytes: &[u8]| {
+    let try_bytes = |bytes: &[u8]| {
         std::fs::write(&path, bytes).expect("write");
         // Accepted or refused, it must not panic.
         drop(PeImage::read(&path));
