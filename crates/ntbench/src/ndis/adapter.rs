@@ -420,7 +420,7 @@ impl Miniport {
     /// After halt or failed initialisation: nothing may be left.
     fn retire(&self) {
         self.ledger.check_empty();
-        for (address, length, trace) in self.slot.iommu().leaks() {
+        if let Some((address, length, trace)) = self.slot.iommu().leaks().into_iter().next() {
             super::resources::leaked(Kind::SharedMemory, address, length, trace);
         }
         self.slot.connect(None);

@@ -20,10 +20,10 @@ pub struct Expected {
 }
 
 /// Reads and checks the header at `address`; a violation if it is not what NDIS expects.
-pub fn check(address: usize, expected: Expected) -> NDIS_OBJECT_HEADER {
+pub fn check(address: usize, expected: Expected) {
     let header: NDIS_OBJECT_HEADER = memory::read(address);
     if header.Type == expected.kind && header.Revision >= expected.revision && header.Size >= expected.size {
-        return header;
+        return;
     }
     let call = thread::current_import().map_or("an NDIS function", |call| call.export.name);
     let Expected {

@@ -60,8 +60,8 @@ impl Indications {
         let deadline = Instant::now() + limit;
         let mut list = self.list.lock();
         loop {
-            let links = list.iter().filter(|one| one.code == NDIS_STATUS_LINK_STATE);
-            if let Some(link) = links.filter_map(link_state).last().filter(|&link| wanted(link)) {
+            let mut links = list.iter().rev().filter(|one| one.code == NDIS_STATUS_LINK_STATE);
+            if let Some(link) = links.find_map(link_state).filter(|&link| wanted(link)) {
                 return Some(link);
             }
             if self.changed.wait_until(&mut list, deadline).timed_out() {

@@ -204,13 +204,11 @@ fn wait_for(at: usize, oid: NDIS_OID) -> NDIS_STATUS {
 
 fn complete(request: usize, status: NDIS_STATUS) {
     let mut pending = PENDING.lock();
-    match pending.get_mut(&request) {
-        Some(slot @ None) => *slot = Some(status),
-        _ => {
-            drop(pending);
-            completion_violation(0, "was completed twice, or is none")
-        }
-    }
+    let Some(slot @ None) = pending.get_mut(&request) else {
+        drop(pending);
+        completion_violation(0, "was completed twice, or is none")
+    };
+    *slot = Some(status);
     COMPLETED.notify_all();
 }
 

@@ -3,7 +3,7 @@
 use super::guarded::Guarded;
 use super::kind::Kind;
 use super::listener::{self, Listener};
-use super::objects::{self, Fixed, Id};
+use super::objects::{self, Fixed};
 use super::requests::{self, Creation};
 use super::rules::broken;
 use super::{Connector, completion_limit, ok, trace};
@@ -52,8 +52,7 @@ impl Adapter {
                 "Fail with NDIS_STATUS_BAD_VERSION, or report the highest minor version of the major version asked for.",
             )
         }
-        let id = objects::adopt(Kind::Adapter, address, reported, &[]);
-        let fixed = objects::find(id).expect("the adapter was adopted");
+        let fixed = objects::adopt(Kind::Adapter, address, reported, &[]);
         Ok(Self {
             miniport: Arc::clone(miniport),
             fixed,
@@ -79,6 +78,9 @@ impl Adapter {
 
     /// `NdkQueryAdapterInfo` with room for so many bytes, or without a buffer: status, the buffer, and the size that the
     /// provider stored.
+    ///
+    /// # Panics
+    /// Above PASSIVE.
     #[must_use]
     pub fn query_info(&self, room: Option<usize>) -> (NTSTATUS, Vec<u8>, u32) {
         const NAME: &str = "NdkQueryAdapterInfo";
@@ -112,8 +114,8 @@ impl Adapter {
             super::callbacks::address_of(super::callbacks::CONNECT_EVENT),
             event,
         ];
-        let id = self.create(Kind::Listener, "NdkCreateListener", &arguments)?;
-        Ok(Listener::new(id, event))
+        let fixed = self.create(Kind::Listener, "NdkCreateListener", &arguments)?;
+        Ok(Listener::new(fixed, event))
     }
 
     /// `NdkCreateConnector`.
@@ -125,13 +127,13 @@ impl Adapter {
             .map(Connector::new)
     }
 
-    fn create(&self, kind: Kind, name: &'static str, arguments: &[u64]) -> Result<Id, NTSTATUS> {
+    fn create(&self, kind: Kind, name: &'static str, arguments: &[u64]) -> Result<Arc<Fixed>, NTSTATUS> {
         let creation = Creation {
             kind,
             version: self.version(),
             antecedents: vec![self.fixed.id],
         };
-        requests::create(&self.fixed, name, arguments, creation)
+        requests::create(&self.fixed, name, arguments, &creation)
     }
 
     /// Calls any function of the dispatch table that returns a status inline, with the arguments after the adapter itself.
@@ -158,6 +160,7 @@ impl Adapter {
     ///
     /// # Panics
     /// When no thread can be started.
+    #[must_use = "the close ends when the thread does"]
     pub fn start_close(mut self) -> std::thread::JoinHandle<()> {
         self.open = false;
         let (miniport, fixed) = (Arc::clone(&self.miniport), Arc::clone(&self.fixed));

@@ -2,7 +2,7 @@
 
 use super::guarded::Guarded;
 use super::listener::{finish, get_address, get_address_raw};
-use super::objects::{self, Fixed, Id};
+use super::objects::{self, Fixed};
 use super::requests::{self, Closing};
 use ndk_sys::NTSTATUS;
 use std::net::SocketAddr;
@@ -40,11 +40,8 @@ pub struct RawConnectionData {
 }
 
 impl Connector {
-    pub(super) fn new(id: Id) -> Self {
-        Self {
-            fixed: objects::find(id).expect("the connector was adopted"),
-            open: true,
-        }
+    pub(super) fn new(fixed: Arc<Fixed>) -> Self {
+        Self { fixed, open: true }
     }
 
     /// A number that no other object has.

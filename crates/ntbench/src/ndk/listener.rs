@@ -58,11 +58,11 @@ pub(super) fn connect_event(context: u64, address: usize) {
         rules::context(CONNECT_EVENT, context)
     };
     let fixed = objects::begin_event(listener, CONNECT_EVENT, true);
-    let id = objects::adopt(Kind::Connector, address, version, &[adapter, listener]);
+    let connector = objects::adopt(Kind::Connector, address, version, &[adapter, listener]);
     trace::add(trace::What::Callback, CONNECT_EVENT, || {
-        (fixed.label(), objects::label(id))
+        (fixed.label(), connector.label())
     });
-    let connector = Connector::new(id);
+    let connector = Connector::new(connector);
     match handler {
         Some(handler) => handler(connector),
         // The listener is being closed: a request that was on its way.
@@ -82,12 +82,12 @@ pub struct Listener {
 }
 
 impl Listener {
-    pub(super) fn new(id: Id, event: u64) -> Self {
+    pub(super) fn new(fixed: Arc<Fixed>, event: u64) -> Self {
         if let Some(event) = EVENTS.lock().get_mut(&event) {
-            event.listener = Some(id);
+            event.listener = Some(fixed.id);
         }
         Self {
-            fixed: objects::find(id).expect("the listener was adopted"),
+            fixed,
             event,
             open: AtomicBool::new(true),
         }

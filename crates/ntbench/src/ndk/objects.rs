@@ -111,7 +111,7 @@ impl Fixed {
 }
 
 /// Takes an object over from the provider: checks it, uses `NdkReserved`, and replaces `Dispatch`.
-pub(super) fn adopt(kind: Kind, address: usize, version: NDK_VERSION, antecedents: &[Id]) -> Id {
+pub(super) fn adopt(kind: Kind, address: usize, version: NDK_VERSION, antecedents: &[Id]) -> Arc<Fixed> {
     if address == 0 {
         wrong(kind, "NULL was handed out")
     }
@@ -134,7 +134,7 @@ pub(super) fn adopt(kind: Kind, address: usize, version: NDK_VERSION, antecedent
     }
     let antecedents = antecedents.to_vec();
     let object = Object {
-        fixed,
+        fixed: Arc::clone(&fixed),
         state: State::Open,
         antecedents,
         successors: 0,
@@ -143,7 +143,7 @@ pub(super) fn adopt(kind: Kind, address: usize, version: NDK_VERSION, antecedent
         callbacks: 0,
     };
     objects.live.insert(id, object);
-    id
+    fixed
 }
 
 fn wrong(kind: Kind, what: &str) -> ! {
@@ -224,20 +224,6 @@ fn take_over(kind: Kind, id: Id, address: usize, version: NDK_VERSION, slots: Ve
         header,
         _replacement: replacement,
     })
-}
-
-/// The object, if it is not closed.
-pub(super) fn find(id: Id) -> Option<Arc<Fixed>> {
-    OBJECTS
-        .lock()
-        .live
-        .get(&id)
-        .map(|object| Arc::clone(&object.fixed))
-}
-
-/// `connector 3`, closed or not.
-pub(super) fn label(id: Id) -> String {
-    find(id).map_or_else(|| format!("object {id}"), |fixed| fixed.label())
 }
 
 /// How many objects have this one as an antecedent and are not closed.

@@ -10,6 +10,7 @@ use crate::verifier::Rule;
 use ndk_sys::{NDK_VERSION, NTSTATUS, STATUS_PENDING, STATUS_SUCCESS};
 use parking_lot::{Condvar, Mutex};
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Contexts are numbers that no mapping can have as an address: a provider that dereferences one faults.
@@ -25,7 +26,7 @@ pub(super) struct Creation {
 }
 
 impl Creation {
-    fn adopt(&self, address: usize) -> Id {
+    fn adopt(&self, address: usize) -> Arc<Fixed> {
         objects::adopt(self.kind, address, self.version, &self.antecedents)
     }
 }
@@ -39,10 +40,10 @@ pub(super) enum Purpose {
 }
 
 /// How a request ended.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone)]
 pub(super) struct Completion {
     pub status: NTSTATUS,
-    pub created: Option<Id>,
+    pub created: Option<Arc<Fixed>>,
 }
 
 struct Request {
@@ -201,9 +202,8 @@ fn wait(context: u64) -> Option<Completion> {
     loop {
         let active = &mut requests.get_or_insert_default().active;
         let request = active.get(&context)?;
-        if let Some(completion) = request.completion {
-            active.remove(&context);
-            return Some(completion);
+        if request.completion.is_some() {
+            return active.remove(&context)?.completion;
         }
         let (call, label) = (request.call, request.label.clone());
         if COMPLETED.wait_until(&mut requests, deadline).timed_out() {
@@ -242,8 +242,8 @@ pub(super) fn create(
     parent: &Fixed,
     call: &'static str,
     arguments: &[u64],
-    creation: Creation,
-) -> Result<Id, NTSTATUS> {
+    creation: &Creation,
+) -> Result<Arc<Fixed>, NTSTATUS> {
     let context = begin(call, parent, Purpose::Create(creation.clone()));
     let out = super::guarded::Guarded::filled(8, UNTOUCHED);
     let mut all = arguments.to_vec();

@@ -144,7 +144,7 @@ fn unmapped(addr: u64, length: usize) -> ! {
 impl HostMemory for Iommu {
     fn read(&self, addr: u64, buf: &mut [u8]) -> Result<(), DmaFault> {
         self.with(addr, buf.len(), |at| {
-            memory::copy(buf.as_mut_ptr() as usize, at, buf.len())
+            memory::copy(buf.as_mut_ptr() as usize, at, buf.len());
         })
     }
 

@@ -106,7 +106,7 @@ impl Slot {
                 size: MSIX_BAR_SIZE,
             },
         ];
-        let size = usize::try_from(REGISTER_BAR_SIZE).expect("BAR0 fits the address space");
+        let size = usize::try_from(REGISTER_BAR_SIZE).map_err(io::Error::other)?;
         let registers = mmio::trap(memory::reserve(size), size, Arc::new(Bar0(Arc::clone(&nic))));
         Ok(Self {
             nic,
