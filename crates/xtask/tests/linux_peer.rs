@@ -138,3 +138,16 @@ fn commands_can_run_at_the_same_time() {
         }
     }
 }
+
+/// What QEMU objects to is in the error, at once.
+#[test]
+fn a_guest_that_cannot_start_says_why() {
+    let wire = Wire::in_dir(&paths::run_dir("broken").expect("a folder for the run"));
+    wire.unplug_host().expect("an unplugged wire");
+    let files = PeerFiles {
+        kernel: "/no/such/kernel".into(),
+        initramfs: "/no/such/initramfs".into(),
+    };
+    let error = LinuxPeer::boot(&files, &PeerConfig::new(wire, Vec::new())).expect_err("there is no kernel");
+    assert!(error.to_string().contains("/no/such/kernel"), "{error:#}");
+}

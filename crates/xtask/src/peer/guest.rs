@@ -33,6 +33,9 @@ const SETUP_LIMIT: Duration = Duration::from_mins(1);
 /// The guest powers off by itself after this many seconds, so that none outlives a host program that was killed.
 const LIFETIME_SECONDS: u32 = 3600;
 
+/// Where QEMU's own messages go, beside the console's file.
+const QEMU_LOG: &str = "qemu.log";
+
 /// A host on the wire that the guest knows without asking (a permanent neighbour entry).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Neighbour {
@@ -200,10 +203,10 @@ impl LinuxPeer {
         self.start(command)?.finish(limit)
     }
 
-    /// The end of the guest's console.
+    /// The end of the guest's console, and what QEMU had to say.
     #[must_use]
     pub fn console_tail(&self) -> String {
-        progress::tail(&self.console)
+        console_tail(&self.console)
     }
 }
 
@@ -239,7 +242,7 @@ impl Running {
                 bail!(
                     "`{}` in the Linux guest {what}; its console:\n{}",
                     self.command,
-                    progress::tail(&self.console)
+                    console_tail(&self.console)
                 )
             }
         }
@@ -276,7 +279,7 @@ fn start_qemu(files: &PeerFiles, config: &PeerConfig, console: &Path) -> Result<
         format_mac(config.mac),
         config.mtu
     );
-    let errors = File::create(console.with_file_name("qemu.log"))?;
+    let errors = File::create(console.with_file_name(QEMU_LOG))?;
     // One virtual processor and no KVM: the same everywhere, and enough for a connection manager.
     Command::new("qemu-system-x86_64")
         .args(["-accel", "tcg", "-machine", "q35", "-cpu", "max", "-m", "512"])
@@ -313,6 +316,11 @@ fn start_qemu(files: &PeerFiles, config: &PeerConfig, console: &Path) -> Result<
         .stderr(errors)
         .spawn()
         .context("cannot start qemu-system-x86_64: run ./x peer, which installs it")
+}
+
+/// The ends of both logs.
+fn console_tail(console: &Path) -> String {
+    progress::tail(console) + &progress::tail(&console.with_file_name(QEMU_LOG))
 }
 
 /// Hands what the guest says to those who wait for it, until QEMU ends.

@@ -76,16 +76,17 @@ fn choose(apt: &PrivateApt, step: &Step) -> Result<String> {
     if names.iter().any(|name| name == PINNED) {
         return Ok(PINNED.to_owned());
     }
-    let newest = names
-        .into_iter()
-        .max_by_key(|name| version(name))
-        .with_context(|| {
-            format!("no kernel like {PINNED} in {SUITE}-backports: the mirror may lack that suite")
-        })?;
+    let newest = newest(names).with_context(|| {
+        format!("no kernel like {PINNED} in {SUITE}-backports: the mirror may lack that suite")
+    })?;
     step.note(&format!(
         "{PINNED} is no longer in {SUITE}-backports: using {newest} in its place"
     ));
     Ok(newest)
+}
+
+fn newest(names: Vec<String>) -> Option<String> {
+    names.into_iter().max_by_key(|name| version(name))
 }
 
 /// The numbers in a package name, for ordering: 6.12.9 is before 6.12.10.
@@ -235,6 +236,13 @@ mod tests {
     fn versions_are_ordered_by_number() {
         assert!(version("linux-image-6.12.100+deb12-amd64") > version(PINNED));
         assert!(version("linux-image-6.12.9+deb12-amd64") < version(PINNED));
+        let names = [
+            "linux-image-6.12.9+deb12-amd64",
+            "linux-image-6.12.43+deb12-amd64",
+        ]
+        .map(str::to_owned);
+        assert_eq!(newest(names.to_vec()).as_ref(), names.last());
+        assert_eq!(newest(Vec::new()), None);
     }
 
     #[test]
