@@ -4,7 +4,8 @@ use core::sync::atomic::AtomicBool;
 use core::time::Duration;
 
 use ndk_sys::NDIS_STATUS;
-use vrnic_abi::cmd::Opcode;
+use vrnic_abi::cm::CmSend;
+use vrnic_abi::cmd::{Opcode, Status};
 use vrnic_abi::info::DeviceInfo;
 use zerocopy::{FromZeros, IntoBytes};
 
@@ -137,16 +138,36 @@ impl Nic {
         Ok(())
     }
 
-    /// Starts the CM service over, with an empty ring: datagrams on the way are lost, and their senders repeat them.
+    /// Starts the CM service over if it has really stopped, with an empty ring: datagrams on the way are lost, and their
+    /// senders repeat them.
     ///
     /// # Errors
     ///
     /// The device refused.
     pub fn restart_cm(&self, passive: &Passive) -> Result<(), CommandError> {
+        if !self.is_cm_stopped(passive)? {
+            return Ok(());
+        }
         let _done = self.command(Wait::Passive(passive), Opcode::CM_DISABLE, &[], Mailbox::None)?;
         if let Some(queue) = self.events() {
             queue.restart_receives(self.device());
         }
         self.start_cm(passive)
+    }
+
+    /// Asks by a `CM_SEND` without a datagram: the firmware looks at the service before the mailbox.
+    fn is_cm_stopped(&self, passive: &Passive) -> Result<bool, CommandError> {
+        let probe = CmSend {
+            // Any unicast address: nothing is sent.
+            dst_gid: core::net::Ipv6Addr::LOCALHOST.octets(),
+            hop_limit: 1,
+            dst_qpn: 1.into(),
+            ..CmSend::new_zeroed()
+        };
+        match self.command(Wait::Passive(passive), Opcode::CM_SEND, probe.as_bytes(), Mailbox::None) {
+            Err(CommandError::Firmware { status, .. }) => Ok(status == Status::BAD_STATE),
+            Err(error) => Err(error),
+            Ok(_) => Ok(false),
+        }
     }
 }
