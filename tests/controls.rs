@@ -5,6 +5,8 @@
 use ntbench::verifier::{EXIT_CODE, Rule};
 use std::env;
 use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
 use std::thread;
@@ -26,15 +28,22 @@ fn setting(name: &str) -> OsString {
     env::var_os(name).unwrap_or_else(|| panic!("{name} is not set: run the tests by ./x test"))
 }
 
-/// What one check said: exit code, and standard error.
+/// What the check of `wrong.sys` said: exit code, and standard error.
 fn check(fault: &str) -> (Option<i32>, String) {
+    check_image(&PathBuf::from(setting("VRNIC_WRONG_SYS")), fault)
+}
+
+fn check_image(image: &Path, fault: &str) -> (Option<i32>, String) {
     let output = Command::new(setting("VRNIC_NTBENCH"))
         .arg("check")
-        .arg(setting("VRNIC_WRONG_SYS"))
+        .arg(image)
         .args(["--fault", fault])
         .output()
         .expect("ntbench starts");
-    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    (
+        output.status.code(),
+        String::from_utf8_lossy(&output.stderr).into_owned(),
+    )
 }
 
 /// What is wrong with the report of a fault.
@@ -51,7 +60,11 @@ fn judge(fault: &str, rule: &str) -> Option<String> {
 #[test]
 fn every_rule_is_noticed() {
     let mut faults: Vec<(&str, &str)> = Rule::ALL.iter().map(|rule| (rule.name(), rule.name())).collect();
-    faults.extend(VARIANTS.iter().map(|name| (*name, name.split('-').next().unwrap_or(name))));
+    faults.extend(
+        VARIANTS
+            .iter()
+            .map(|name| (*name, name.split('-').next().unwrap_or(name))),
+    );
     let (queue, wrong) = (Mutex::new(faults), Mutex::new(Vec::new()));
     thread::scope(|scope| {
         for _ in 0..AT_A_TIME {
@@ -65,7 +78,12 @@ fn every_rule_is_noticed() {
         }
     });
     let wrong = wrong.into_inner().expect("no check panics");
-    assert!(wrong.is_empty(), "{} faults were not noticed:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} faults were not noticed:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
 }
 
 #[test]
@@ -81,4 +99,37 @@ fn a_fault_that_there_is_not_is_an_error() {
     let (code, report) = check("NoSuchFault");
     assert_eq!(code, Some(1), "{report}");
     assert!(report.contains("DriverEntry failed with 0xc0000034"), "{report}");
+}
+
+/// What the driver imports under another name of the same length.
+fn with_renamed_import(image: &[u8], name: &str, other: &str) -> Vec<u8> {
+    assert_eq!(name.len(), other.len());
+    let mut bytes = image.to_vec();
+    let zero_ended = [name.as_bytes(), b"\0"].concat();
+    let places = image
+        .windows(zero_ended.len())
+        .enumerate()
+        .filter(|(_, window)| *window == zero_ended);
+    let places: Vec<usize> = places.map(|(place, _)| place).collect();
+    assert_eq!(places.len(), 1, "{name} is imported once");
+    bytes[places[0]..places[0] + name.len()].copy_from_slice(other.as_bytes());
+    bytes
+}
+
+#[test]
+fn an_import_that_the_bench_has_not_is_named() {
+    let image = fs::read(setting("VRNIC_WRONG_SYS")).expect("wrong.sys can be read");
+    let folder = tempfile::tempdir().expect("there is room");
+    let path = folder.path().join("unknown.sys");
+    fs::write(
+        &path,
+        with_renamed_import(&image, "IoFreeWorkItem", "IoFreeWorkItum"),
+    )
+    .expect("there is room");
+    let (code, report) = check_image(&path, "none");
+    assert_eq!(code, Some(1), "{report}");
+    assert!(
+        report.contains("IoFreeWorkItum") && report.contains("ntoskrnl.exe"),
+        "{report}"
+    );
 }

@@ -42,7 +42,16 @@ pub struct Fault {
 
 /// All faults, in groups. Two break no rule: the negative controls of the negative controls.
 const FAULTS: &[&[Fault]] = &[
-    &[Fault { name: "none", when: When::Now(|_| {}) }, Fault { name: "none-miniport", when: When::Later }],
+    &[
+        Fault {
+            name: "none",
+            when: When::Now(|_| {}),
+        },
+        Fault {
+            name: "none-miniport",
+            when: When::Later,
+        },
+    ],
     machine::FAULTS,
     irql::FAULTS,
     locks::FAULTS,
@@ -60,7 +69,9 @@ fn all() -> impl Iterator<Item = &'static Fault> {
 
 /// Whether this fault was asked for.
 pub fn is(name: &str) -> bool {
-    all().nth(CURRENT.load(Ordering::Relaxed)).is_some_and(|fault| fault.name == name)
+    all()
+        .nth(CURRENT.load(Ordering::Relaxed))
+        .is_some_and(|fault| fault.name == name)
 }
 
 /// Finds the fault that the name of the service asks for, and lets it happen. `None` if there is none of that name.

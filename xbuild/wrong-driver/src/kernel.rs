@@ -40,7 +40,13 @@ unsafe extern "system" {
     pub safe fn KeSetPriorityThread(thread: usize, priority: i32) -> i32;
     pub safe fn KeSetTimer(timer: usize, due: i64, dpc: usize) -> u8;
     pub safe fn KeStallExecutionProcessor(microseconds: u32);
-    pub safe fn KeWaitForSingleObject(object: usize, reason: i32, mode: i8, alertable: u8, timeout: Option<&i64>) -> i32;
+    pub safe fn KeWaitForSingleObject(
+        object: usize,
+        reason: i32,
+        mode: i8,
+        alertable: u8,
+        timeout: Option<&i64>,
+    ) -> i32;
     pub safe fn KfRaiseIrql(irql: u8) -> u8;
     pub safe fn MmUnlockPages(mdl: usize);
     pub safe fn PsCreateSystemThread(

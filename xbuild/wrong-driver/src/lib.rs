@@ -32,6 +32,9 @@ pub unsafe extern "system" fn DriverEntry(
 ) -> NTSTATUS {
     // SAFETY: the registry path is valid for the length of this call.
     let name = unsafe { service::name(registry_path) };
-    let load = faults::Load { driver: driver.cast(), registry_path };
+    let load = faults::Load {
+        driver: driver.cast(),
+        registry_path,
+    };
     faults::happen(name, &load).unwrap_or(STATUS_OBJECT_NAME_NOT_FOUND)
 }

@@ -71,7 +71,11 @@ fn set(value: &AtomicUsize, pointer: *mut c_void) {
 }
 
 const fn header(kind: u8, revision: u8, size: usize) -> NDIS_OBJECT_HEADER {
-    NDIS_OBJECT_HEADER { Type: kind, Revision: revision, Size: size as u16 }
+    NDIS_OBJECT_HEADER {
+        Type: kind,
+        Revision: revision,
+        Size: size as u16,
+    }
 }
 
 /// Registers with NDIS.
@@ -102,7 +106,11 @@ pub fn register(load: &Load) -> NTSTATUS {
 
 fn characteristics() -> NDIS_MINIPORT_DRIVER_CHARACTERISTICS {
     let mut all = NDIS_MINIPORT_DRIVER_CHARACTERISTICS::zeroed();
-    all.Header = header(NDIS_OBJECT_TYPE_MINIPORT_DRIVER_CHARACTERISTICS, 2, size_of_val(&all));
+    all.Header = header(
+        NDIS_OBJECT_TYPE_MINIPORT_DRIVER_CHARACTERISTICS,
+        2,
+        size_of_val(&all),
+    );
     all.MajorNdisVersion = 6;
     all.MinorNdisVersion = 30;
     all.SetOptionsHandler = Some(set_options);
@@ -123,7 +131,11 @@ fn characteristics() -> NDIS_MINIPORT_DRIVER_CHARACTERISTICS {
 
 unsafe extern "system" fn set_options(driver: NDIS_HANDLE, _: NDIS_HANDLE) -> NDIS_STATUS {
     let mut ndk = NDIS_NDK_PROVIDER_CHARACTERISTICS::zeroed();
-    ndk.Header = header(NDIS_OBJECT_TYPE_NDK_PROVIDER_CHARACTERISTICS, 1, size_of_val(&ndk));
+    ndk.Header = header(
+        NDIS_OBJECT_TYPE_NDK_PROVIDER_CHARACTERISTICS,
+        1,
+        size_of_val(&ndk),
+    );
     ndk.OpenNDKAdapterHandler = Some(provider::open_adapter);
     ndk.CloseNDKAdapterHandler = Some(provider::close_adapter);
     // SAFETY: the handle that NDIS passed, and a structure of ours.
@@ -157,15 +169,22 @@ unsafe extern "system" fn initialize(
 
 fn set_registration_attributes() {
     let mut attributes = NDIS_MINIPORT_ADAPTER_REGISTRATION_ATTRIBUTES::zeroed();
-    attributes.Header =
-        header(NDIS_OBJECT_TYPE_MINIPORT_ADAPTER_REGISTRATION_ATTRIBUTES, 1, size_of_val(&attributes));
+    attributes.Header = header(
+        NDIS_OBJECT_TYPE_MINIPORT_ADAPTER_REGISTRATION_ATTRIBUTES,
+        1,
+        size_of_val(&attributes),
+    );
     // SAFETY: the adapter's handle, and a structure of ours.
     let _ = unsafe { ndis::NdisMSetMiniportAttributes(get(&STATE.adapter), (&raw mut attributes).cast()) };
 }
 
 fn set_general_attributes() {
     let mut attributes = NDIS_MINIPORT_ADAPTER_GENERAL_ATTRIBUTES::zeroed();
-    attributes.Header = header(NDIS_OBJECT_TYPE_MINIPORT_ADAPTER_GENERAL_ATTRIBUTES, 2, size_of_val(&attributes));
+    attributes.Header = header(
+        NDIS_OBJECT_TYPE_MINIPORT_ADAPTER_GENERAL_ATTRIBUTES,
+        2,
+        size_of_val(&attributes),
+    );
     attributes.MtuSize = 1500;
     attributes.MacAddressLength = 6;
     // SAFETY: the adapter's handle, and a structure of ours.
@@ -196,22 +215,35 @@ fn allocate_shared_memory() {
     let (mut address, mut physical) = (null_mut(), NDIS_PHYSICAL_ADDRESS::zeroed());
     // SAFETY: the adapter's handle and variables of ours.
     unsafe {
-        ndis::NdisMAllocateSharedMemory(get(&STATE.adapter), SHARED, 1, &raw mut address, &raw mut physical);
+        ndis::NdisMAllocateSharedMemory(
+            get(&STATE.adapter),
+            SHARED,
+            1,
+            &raw mut address,
+            &raw mut physical,
+        );
     };
     set(&STATE.shared, address);
-    STATE.shared_physical.store(physical.QuadPart as usize, Ordering::Relaxed);
+    STATE
+        .shared_physical
+        .store(physical.QuadPart as usize, Ordering::Relaxed);
 }
 
 unsafe extern "system" fn timer_function(_: *mut c_void, _: *mut c_void, _: *mut c_void, _: *mut c_void) {}
 
 fn allocate_timer() {
     let mut characteristics = NDIS_TIMER_CHARACTERISTICS::zeroed();
-    characteristics.Header = header(NDIS_OBJECT_TYPE_TIMER_CHARACTERISTICS, 1, size_of_val(&characteristics));
+    characteristics.Header = header(
+        NDIS_OBJECT_TYPE_TIMER_CHARACTERISTICS,
+        1,
+        size_of_val(&characteristics),
+    );
     characteristics.TimerFunction = Some(timer_function);
     let mut timer = null_mut();
     // SAFETY: the adapter's handle, a structure and a variable of ours.
-    let _ =
-        unsafe { ndis::NdisAllocateTimerObject(get(&STATE.adapter), &raw mut characteristics, &raw mut timer) };
+    let _ = unsafe {
+        ndis::NdisAllocateTimerObject(get(&STATE.adapter), &raw mut characteristics, &raw mut timer)
+    };
     set(&STATE.timer, timer);
 }
 
@@ -275,13 +307,16 @@ fn break_rules_of_objects() {
     let (adapter, timer, item) = (get(&STATE.adapter), get(&STATE.timer), get(&STATE.item));
     if is("PeriodicTimer") {
         // SAFETY: the timer that we have.
-        let _ = unsafe { ndis::NdisSetTimerObject(timer, LARGE_INTEGER { QuadPart: -10_000 }, 1, null_mut()) };
+        let _ =
+            unsafe { ndis::NdisSetTimerObject(timer, LARGE_INTEGER { QuadPart: -10_000 }, 1, null_mut()) };
         KfRaiseIrql(DISPATCH_LEVEL);
         // SAFETY: the timer that we have, at the wrong IRQL on purpose.
         let _ = unsafe { ndis::NdisCancelTimerObject(timer) };
     }
     if is("NdisTimerFreed") {
-        let due = LARGE_INTEGER { QuadPart: -600_000_000 };
+        let due = LARGE_INTEGER {
+            QuadPart: -600_000_000,
+        };
         // SAFETY: the timer that we have.
         let _ = unsafe { ndis::NdisSetTimerObject(timer, due, 0, null_mut()) };
         // SAFETY: the timer that we have, too early on purpose.
@@ -308,7 +343,11 @@ fn break_rules_of_objects() {
     }
 }
 
-unsafe extern "system" fn address_changed(_: *mut c_void, _: *mut MIB_UNICASTIPADDRESS_ROW, _: MIB_NOTIFICATION_TYPE) {
+unsafe extern "system" fn address_changed(
+    _: *mut c_void,
+    _: *mut MIB_UNICASTIPADDRESS_ROW,
+    _: MIB_NOTIFICATION_TYPE,
+) {
     if is("NetioCancelInCallback") {
         // Until the handle is stored.
         sleep(100);
@@ -326,7 +365,13 @@ fn break_rules_of_netio() {
         let mut handle = null_mut();
         // SAFETY: a callback and a variable of ours.
         let _ = unsafe {
-            netio::NotifyUnicastIpAddressChange(AF_UNSPEC, Some(address_changed), null_mut(), 1, &raw mut handle)
+            netio::NotifyUnicastIpAddressChange(
+                AF_UNSPEC,
+                Some(address_changed),
+                null_mut(),
+                1,
+                &raw mut handle,
+            )
         };
         set(&STATE.notification, handle);
         sleep(500);
@@ -358,7 +403,9 @@ unsafe extern "system" fn halt(_: NDIS_HANDLE, _: NDIS_HALT_ACTION) {
     }
     // SAFETY: the work item that we have.
     unsafe { ndis::NdisFreeIoWorkItem(get(&STATE.item)) };
-    let physical = NDIS_PHYSICAL_ADDRESS { QuadPart: STATE.shared_physical.load(Ordering::Relaxed) as i64 };
+    let physical = NDIS_PHYSICAL_ADDRESS {
+        QuadPart: STATE.shared_physical.load(Ordering::Relaxed) as i64,
+    };
     // SAFETY: what was allocated.
     unsafe { ndis::NdisMFreeSharedMemory(get(&STATE.adapter), SHARED, 1, get(&STATE.shared), physical) };
     // SAFETY: what was registered.
@@ -369,7 +416,11 @@ unsafe extern "system" fn unload(_: *mut DRIVER_OBJECT) {
     if is("NdisDeregisterMiniportDriver") {
         return;
     }
-    let handle = if is("NdisHandle") { pointer(0x1234) } else { get(&STATE.driver) };
+    let handle = if is("NdisHandle") {
+        pointer(0x1234)
+    } else {
+        get(&STATE.driver)
+    };
     // SAFETY: the handle that we got, or a wrong one on purpose.
     unsafe { ndis::NdisMDeregisterMiniportDriver(handle) };
 }
@@ -419,4 +470,3 @@ unsafe extern "system" fn cancel(_: NDIS_HANDLE, _: *mut c_void) {}
 unsafe extern "system" fn pnp_event(_: NDIS_HANDLE, _: *mut c_void) {}
 
 unsafe extern "system" fn shutdown(_: NDIS_HANDLE, _: NDIS_SHUTDOWN_ACTION) {}
-

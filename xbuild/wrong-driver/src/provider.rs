@@ -10,8 +10,8 @@ use ndk_sys::*;
 
 use crate::faults::is;
 use crate::kernel::{
-    self, DISPATCH_LEVEL, KeAcquireSpinLockRaiseToDpc, KeLowerIrql, KeReleaseSpinLock, KfRaiseIrql, number, peek, pointer,
-    poke, pool, sleep,
+    self, DISPATCH_LEVEL, KeAcquireSpinLockRaiseToDpc, KeLowerIrql, KeReleaseSpinLock, KfRaiseIrql, number,
+    peek, pointer, poke, pool, sleep,
 };
 
 /// `STATUS_TIMEOUT`, a success that NDKPI does not know.
@@ -62,23 +62,45 @@ type CreateListener = unsafe extern "system" fn(
 #[repr(C)]
 struct ListenerTable(Close, Slot, Listen, GetAddress, Slot);
 type Close = unsafe extern "system" fn(*mut Object, Option<NDK_FN_CLOSE_COMPLETION>, *mut c_void) -> NTSTATUS;
-type Listen =
-    unsafe extern "system" fn(*mut Object, *mut c_void, u32, NDK_FN_REQUEST_COMPLETION, *mut c_void) -> NTSTATUS;
+type Listen = unsafe extern "system" fn(
+    *mut Object,
+    *mut c_void,
+    u32,
+    NDK_FN_REQUEST_COMPLETION,
+    *mut c_void,
+) -> NTSTATUS;
 type GetAddress = unsafe extern "system" fn(*mut Object, usize, usize) -> NTSTATUS;
 
 #[repr(C)]
 struct ConnectorTable(Close, [Slot; 5], Reject, Slot, [GetAddress; 2], Slot);
 type Reject = unsafe extern "system" fn(*mut Object, *mut c_void, u32) -> NTSTATUS;
 
-static ADAPTER: AdapterTable = AdapterTable([unsupported; 5], [unsupported; 1], create_listener, [unsupported; 2]);
+static ADAPTER: AdapterTable = AdapterTable(
+    [unsupported; 5],
+    [unsupported; 1],
+    create_listener,
+    [unsupported; 2],
+);
 static LISTENER: ListenerTable = ListenerTable(close, unsupported, listen, get_address, unsupported);
-static CONNECTOR: ConnectorTable =
-    ConnectorTable(close, [unsupported; 5], reject, unsupported, [get_address; 2], unsupported);
+static CONNECTOR: ConnectorTable = ConnectorTable(
+    close,
+    [unsupported; 5],
+    reject,
+    unsupported,
+    [get_address; 2],
+    unsupported,
+);
 /// A table without functions.
 static EMPTY: [usize; 16] = [0; 16];
 
 /// A new object with one user, the consumer.
-fn new(kind: NDK_OBJECT_TYPE, version: NDK_VERSION, dispatch: usize, adapter: *mut Object, listener: *mut Object) -> *mut Object {
+fn new(
+    kind: NDK_OBJECT_TYPE,
+    version: NDK_VERSION,
+    dispatch: usize,
+    adapter: *mut Object,
+    listener: *mut Object,
+) -> *mut Object {
     let object: *mut Object = pointer(pool(size_of::<Object>()));
     poke(
         number(object),
@@ -119,7 +141,9 @@ fn release(pointer: *mut Object) {
     if pointer.is_null() || object(pointer).users.fetch_sub(1, Ordering::AcqRel) != 1 {
         return;
     }
-    let Object { adapter, listener, .. } = *object(pointer);
+    let Object {
+        adapter, listener, ..
+    } = *object(pointer);
     if adapter.is_null() {
         return;
     }
@@ -130,7 +154,9 @@ fn release(pointer: *mut Object) {
 }
 
 fn complete_close(pointer: *mut Object) {
-    let Object { close, close_context, .. } = *object(pointer);
+    let Object {
+        close, close_context, ..
+    } = *object(pointer);
     if let Some(close) = close {
         // SAFETY: the consumer's callback with its context.
         unsafe { close(close_context) };
@@ -144,7 +170,13 @@ pub unsafe extern "system" fn open_adapter(
     out: *mut *mut NDK_ADAPTER,
 ) -> NDIS_STATUS {
     let version: NDK_VERSION = peek(number(parameters));
-    let adapter = new(NdkObjectTypeAdapter, version, kernel::address(&ADAPTER), null_mut(), null_mut());
+    let adapter = new(
+        NdkObjectTypeAdapter,
+        version,
+        kernel::address(&ADAPTER),
+        null_mut(),
+        null_mut(),
+    );
     poke(number(out), adapter);
     NDIS_STATUS_SUCCESS
 }
@@ -181,13 +213,24 @@ unsafe extern "system" fn create_listener(
     if is("NdkObjectHeader-version") {
         version.Minor += 1;
     }
-    let kind = if is("NdkObjectHeader") { NdkObjectTypeCq } else { NdkObjectTypeListener };
-    let table = if is("NdkObjectHeader-slot") { kernel::address(&EMPTY) } else { kernel::address(&LISTENER) };
+    let kind = if is("NdkObjectHeader") {
+        NdkObjectTypeCq
+    } else {
+        NdkObjectTypeListener
+    };
+    let table = if is("NdkObjectHeader-slot") {
+        kernel::address(&EMPTY)
+    } else {
+        kernel::address(&LISTENER)
+    };
     acquire(adapter);
     let listener = new(kind, version, table, adapter, null_mut());
     object(listener).event = event;
     object(listener).event_context = context;
-    if LATE_CONTEXT.compare_exchange(0, number(context), Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+    if LATE_CONTEXT
+        .compare_exchange(0, number(context), Ordering::Relaxed, Ordering::Relaxed)
+        .is_ok()
+    {
         poke(kernel::address(&LATE_EVENT), event);
     }
     if is("NdkObjectHeader-reserved") {
@@ -238,18 +281,37 @@ unsafe extern "system" fn listen(
 
 /// Hands a new connector to the consumer.
 fn deliver(listener: *mut Object) {
-    let Object { adapter, event, event_context, .. } = *object(listener);
+    let Object {
+        adapter,
+        event,
+        event_context,
+        ..
+    } = *object(listener);
     let Some(event) = event else { return };
     acquire(adapter);
     acquire(listener);
     let version = object(adapter).header.Version;
-    let connector = new(NdkObjectTypeConnector, version, kernel::address(&CONNECTOR), adapter, listener);
-    let context = if is("NdkContext") { pointer(number(event_context) + 8) } else { event_context };
+    let connector = new(
+        NdkObjectTypeConnector,
+        version,
+        kernel::address(&CONNECTOR),
+        adapter,
+        listener,
+    );
+    let context = if is("NdkContext") {
+        pointer(number(event_context) + 8)
+    } else {
+        event_context
+    };
     acquire(listener);
     object(listener).events.fetch_add(1, Ordering::Relaxed);
     let lock = if is("NdkCallbackLockHeld") { pool(8) } else { 0 };
     let old = if lock == 0 {
-        KfRaiseIrql(if is("NdkCallbackIrql") { DEVICE_LEVEL } else { DISPATCH_LEVEL })
+        KfRaiseIrql(if is("NdkCallbackIrql") {
+            DEVICE_LEVEL
+        } else {
+            DISPATCH_LEVEL
+        })
     } else {
         KeAcquireSpinLockRaiseToDpc(lock)
     };

@@ -2,8 +2,8 @@
 
 use super::faults;
 use crate::kernel::{
-    APC_LEVEL, DISPATCH_LEVEL, KeInitializeEvent, KeLowerIrql, KeSetPriorityThread, KeWaitForSingleObject, KfRaiseIrql,
-    pool,
+    APC_LEVEL, DISPATCH_LEVEL, KeInitializeEvent, KeLowerIrql, KeSetPriorityThread, KeWaitForSingleObject,
+    KfRaiseIrql, pool,
 };
 
 faults! {

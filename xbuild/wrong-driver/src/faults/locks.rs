@@ -2,8 +2,8 @@
 
 use super::faults;
 use crate::kernel::{
-    DISPATCH_LEVEL, ExReleaseSpinLockExclusive, KeAcquireSpinLockAtDpcLevel, KeAcquireSpinLockRaiseToDpc, KeLowerIrql,
-    KeReleaseSpinLock, KfRaiseIrql, free, poke, pool, sleep, start_thread,
+    DISPATCH_LEVEL, ExReleaseSpinLockExclusive, KeAcquireSpinLockAtDpcLevel, KeAcquireSpinLockRaiseToDpc,
+    KeLowerIrql, KeReleaseSpinLock, KfRaiseIrql, free, poke, pool, sleep, start_thread,
 };
 
 faults! {

@@ -3,10 +3,10 @@
 use super::faults;
 use crate::kernel::{
     APC_LEVEL, DISPATCH_LEVEL, ExAcquireFastMutex, ExInitializeRundownProtection, ExReleaseFastMutex,
-    ExReleaseRundownProtection, InitializeSListHead, IoAllocateMdl, IoAllocateWorkItem, IoFreeWorkItem, IoQueueWorkItem,
-    KeInitializeDpc, KeInitializeEvent, KeInitializeMutex, KeInitializeSemaphore, KeInitializeTimer, KeInsertQueueDpc,
-    KeReleaseMutex, KeReleaseSemaphore, KeSetEvent, KeSetTimer, KfRaiseIrql, MmUnlockPages, ZwClose, free, number, poke,
-    pool, sleep, start_thread,
+    ExReleaseRundownProtection, InitializeSListHead, IoAllocateMdl, IoAllocateWorkItem, IoFreeWorkItem,
+    IoQueueWorkItem, KeInitializeDpc, KeInitializeEvent, KeInitializeMutex, KeInitializeSemaphore,
+    KeInitializeTimer, KeInsertQueueDpc, KeReleaseMutex, KeReleaseSemaphore, KeSetEvent, KeSetTimer,
+    KfRaiseIrql, MmUnlockPages, ZwClose, free, number, poke, pool, sleep, start_thread,
 };
 
 faults! {

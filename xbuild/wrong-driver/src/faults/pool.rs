@@ -4,8 +4,8 @@ use core::hint::black_box;
 
 use super::faults;
 use crate::kernel::{
-    DISPATCH_LEVEL, ExAllocatePool2, ExAllocatePoolWithTag, ExFreePoolWithTag, KfRaiseIrql, NON_PAGED, PAGED, TAG, free,
-    peek, poke, pool,
+    DISPATCH_LEVEL, ExAllocatePool2, ExAllocatePoolWithTag, ExFreePoolWithTag, KfRaiseIrql, NON_PAGED, PAGED,
+    TAG, free, peek, poke, pool,
 };
 
 /// `NonPagedPool`, whose memory is executable.

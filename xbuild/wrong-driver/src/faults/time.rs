@@ -2,8 +2,8 @@
 
 use super::faults;
 use crate::kernel::{
-    DISPATCH_LEVEL, KeInitializeDpc, KeInsertQueueDpc, KeQueryPerformanceCounter, KeStallExecutionProcessor, KfRaiseIrql,
-    pool, sleep,
+    DISPATCH_LEVEL, KeInitializeDpc, KeInsertQueueDpc, KeQueryPerformanceCounter, KeStallExecutionProcessor,
+    KfRaiseIrql, pool, sleep,
 };
 
 faults! {
