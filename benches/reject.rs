@@ -2,6 +2,7 @@
 //!
 //! The `.sys` runs in the bench with the NIC in the same process, special pool off. `criterion` measures time; instructions
 //! are counted by single steps, so they are the same in every run on every machine.
+#![expect(missing_docs, reason = "criterion's macro makes a public function")]
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use ntbench::Config;

@@ -81,6 +81,16 @@ struct State {
     completions: Consumer,
 }
 
+/// The lower half of an address.
+const fn low(address: u64) -> u32 {
+    (address & 0xFFFF_FFFF) as u32
+}
+
+/// The upper half of an address.
+const fn high(address: u64) -> u32 {
+    (address >> 32) as u32
+}
+
 /// A posted command.
 struct Ticket {
     tag: u16,
@@ -120,12 +130,12 @@ impl CommandQueue {
             address(layout::FETCHED),
         );
         let registers = &device.registers;
-        registers.write::<CMDQ_BASE_LO>(base as u32);
-        registers.write::<CMDQ_BASE_HI>((base >> 32) as u32);
-        registers.write::<CMDQ_CPL_LO>(completions as u32);
-        registers.write::<CMDQ_CPL_HI>((completions >> 32) as u32);
-        registers.write::<CMDQ_FETCH_LO>(fetched as u32);
-        registers.write::<CMDQ_FETCH_HI>((fetched >> 32) as u32);
+        registers.write::<CMDQ_BASE_LO>(low(base));
+        registers.write::<CMDQ_BASE_HI>(high(base));
+        registers.write::<CMDQ_CPL_LO>(low(completions));
+        registers.write::<CMDQ_CPL_HI>(high(completions));
+        registers.write::<CMDQ_FETCH_LO>(low(fetched));
+        registers.write::<CMDQ_FETCH_HI>(high(fetched));
         registers.write::<CMDQ_LOG2>(RING_LOG2);
     }
 
@@ -177,19 +187,15 @@ impl CommandQueue {
         let mut state = self.state.lock();
         device.health.get().check()?;
         let at = Instant::now();
-        let tag = match state.slots.take(opcode.0, at.hundred_ns()) {
-            Some(tag) => tag,
-            None => {
-                // Completions may be there that nobody has looked at.
-                drop(state);
-                self.poll(device);
-                state = self.state.lock();
-                state
-                    .slots
-                    .take(opcode.0, at.hundred_ns())
-                    .ok_or(CommandError::QueueFull)?
-            }
-        };
+        let mut tag = state.slots.take(opcode.0, at.hundred_ns());
+        if tag.is_none() {
+            // Completions may be there that nobody has looked at.
+            drop(state);
+            self.poll(device);
+            state = self.state.lock();
+            tag = state.slots.take(opcode.0, at.hundred_ns());
+        }
+        let tag = tag.ok_or(CommandError::QueueFull)?;
         let place = layout::MAILBOXES + usize::from(tag) * MAILBOX_BYTES;
         if let Mailbox::In(data) = mailbox {
             self.memory.write(place, data);
@@ -203,7 +209,7 @@ impl CommandQueue {
         let command = Command {
             opcode: opcode.0.into(),
             tag: tag.into(),
-            mailbox_len: (mailbox_len as u32).into(),
+            mailbox_len: u32::try_from(mailbox_len).unwrap_or(u32::MAX).into(),
             mailbox: address.into(),
             input: inline,
         };
@@ -239,6 +245,8 @@ impl CommandQueue {
         let event = &self.events[usize::from(ticket.tag)];
         loop {
             event.reset();
+            // Looked at before the wait as well: a quick firmware is done by now.
+            self.poll(device);
             if let Some(outcome) = self.outcome(ticket) {
                 return self.finish(ticket, outcome, mailbox);
             }
@@ -247,7 +255,6 @@ impl CommandQueue {
                 break;
             }
             let signalled = event.wait(passive, left.min(SLICE));
-            self.poll(device);
             if !signalled && let Some((reason, detail)) = device.diagnose() {
                 self.fail(device, reason, detail);
             }
