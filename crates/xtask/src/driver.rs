@@ -48,28 +48,21 @@ impl Image {
     }
 }
 
-/// How an image is optimised.
+/// How an image is compiled. Both are optimised: without that, a kernel stack would be too small.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Profile {
     /// What is shipped and tested.
     Release,
-    /// With debug assertions.
-    Dev,
+    /// With debug assertions and overflow checks.
+    Checked,
 }
 
 impl Profile {
+    /// Cargo's name for it and for its folder.
     const fn name(self) -> &'static str {
         match self {
             Self::Release => "release",
-            Self::Dev => "dev",
-        }
-    }
-
-    /// Cargo's name for the folder.
-    const fn folder(self) -> &'static str {
-        match self {
-            Self::Release => "release",
-            Self::Dev => "debug",
+            Self::Checked => "checked",
         }
     }
 }
@@ -86,7 +79,7 @@ pub fn command() -> clap::Command {
             "wrong",
             "Build wrong.sys instead, the driver whose faults the verifier must find",
         ))
-        .arg(flag("dev", "Build with debug assertions"))
+        .arg(flag("checked", "Build with debug assertions and overflow checks"))
 }
 
 /// Builds what the command line asks for and prints where it is, as the last line of the standard output.
@@ -99,8 +92,8 @@ pub fn run(arguments: &ArgMatches) -> Result<()> {
     } else {
         Image::Vrnic
     };
-    let profile = if arguments.get_flag("dev") {
-        Profile::Dev
+    let profile = if arguments.get_flag("checked") {
+        Profile::Checked
     } else {
         Profile::Release
     };
@@ -139,14 +132,23 @@ pub fn clippy_command() -> clap::Command {
 pub fn clippy() -> Result<()> {
     let toolchain = set_up()?;
     let wrapper = toolchain.clippy_driver()?;
-    let mut cargo = cargo(toolchain, "check")?;
-    cargo.args(["--package", "vrnic", "--package", "wrong-driver", "--lib"]);
-    // `cargo clippy` looks at members of the workspace only, and the driver is a dependency here. Crates from the
-    // registry are compiled with their lints capped, so they stay silent.
-    cargo.env("RUSTC_WRAPPER", wrapper);
-    configure(&mut cargo, "rustflags=['-Dwarnings']");
-    cargo.arg("--target-dir").arg(target_dir().join("clippy"));
-    succeed(&mut cargo)
+    for image in [Image::Vrnic, Image::Wrong] {
+        let mut cargo = cargo(toolchain, "check")?;
+        // As in a build, so that the generated bindings are shared with it.
+        cargo.args([
+            "--profile",
+            Profile::Release.name(),
+            "--package",
+            image.package(),
+            "--lib",
+        ]);
+        // `cargo clippy` looks at members of the workspace only, and the driver is a dependency here. Crates from
+        // the registry are compiled with their lints capped, so they stay silent.
+        cargo.env("RUSTC_WRAPPER", &wrapper);
+        configure(&mut cargo, "rustflags=['-Dwarnings']");
+        succeed(&mut cargo)?;
+    }
+    Ok(())
 }
 
 fn set_up() -> Result<Toolchain> {
@@ -210,7 +212,7 @@ pub fn image_dir(profile: Profile) -> PathBuf {
 fn publish(image: Image, profile: Profile) -> Result<PathBuf> {
     let built = target_dir()
         .join(TARGET)
-        .join(profile.folder())
+        .join(profile.name())
         .join("deps")
         .join(image.name());
     let folder = image_dir(profile);
