@@ -12,7 +12,7 @@ use ndk_sys::{
     NDIS_OBJECT_TYPE_MINIPORT_ADAPTER_REGISTRATION_ATTRIBUTES, NDIS_PACKET_TYPE_ALL_MULTICAST,
     NDIS_PACKET_TYPE_BROADCAST, NDIS_PACKET_TYPE_DIRECTED, NDIS_PACKET_TYPE_MULTICAST,
     NDIS_PACKET_TYPE_PROMISCUOUS, NDIS_SIZEOF_LINK_STATE_REVISION_1,
-    NDIS_SIZEOF_MINIPORT_ADAPTER_GENERAL_ATTRIBUTES_REVISION_2,  NET_IF_ACCESS_BROADCAST,
+    NDIS_SIZEOF_MINIPORT_ADAPTER_GENERAL_ATTRIBUTES_REVISION_2, NET_IF_ACCESS_BROADCAST,
     NET_IF_CONNECTION_DEDICATED, NET_IF_DIRECTION_SENDRECEIVE, NdisInterfacePci, NdisMedium802_3,
     NdisPauseFunctionsUnsupported, NdisPhysicalMedium802_3, TRUE,
 };
@@ -24,6 +24,8 @@ use crate::nic::Link;
 const DEFAULT_MTU: u32 = 1500;
 /// Bytes of the Ethernet header.
 pub const ETHERNET_HEADER: u32 = 14;
+/// Bytes of an Ethernet address.
+const ETHERNET_ADDRESS: u16 = 6;
 /// Multicast addresses that the adapter filters.
 pub const MULTICAST_LIST: u32 = 64;
 /// Packet filters that the adapter has.
@@ -88,7 +90,7 @@ pub fn general(link: Link, permanent: [u8; 6], current: [u8; 6]) -> NDIS_MINIPOR
         | NDIS_MAC_OPTION_NO_LOOPBACK;
     general.SupportedPacketFilters = PACKET_FILTERS;
     general.MaxMulticastListSize = MULTICAST_LIST;
-    general.MacAddressLength = permanent.len() as u16;
+    general.MacAddressLength = ETHERNET_ADDRESS;
     general.PermanentMacAddress[..6].copy_from_slice(&permanent);
     general.CurrentMacAddress[..6].copy_from_slice(&current);
     general.AccessType = NET_IF_ACCESS_BROADCAST;

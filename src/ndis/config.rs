@@ -38,11 +38,11 @@ impl Config {
         Ok(Self {
             network_direct: enabled != 0 && technology == ROCE_V2,
             command_timeout: Duration::from_millis(timeout.unwrap_or(1000).into()),
-            network_address: keywords.network_address().filter(is_unicast),
+            network_address: keywords.network_address().filter(|address| is_unicast(*address)),
         })
     }
 }
 
-fn is_unicast(address: &[u8; 6]) -> bool {
-    address[0] & 1 == 0 && *address != [0; 6]
+fn is_unicast(address: [u8; 6]) -> bool {
+    address[0] & 1 == 0 && address != [0; 6]
 }

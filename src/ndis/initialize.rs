@@ -293,7 +293,8 @@ impl Adapter {
         nic: &PoolArc<Nic>,
     ) -> Result<(), (&'static str, NDIS_STATUS)> {
         let enabled = self.config.network_direct;
-        nic.start_cm(passive).map_err(|error| ("the CM service does not start", error.into()))?;
+        nic.start_cm(passive)
+            .map_err(|error| ("the CM service does not start", error.into()))?;
         let provider = Provider::new(passive, nic.clone(), &ndk::Config { enabled })
             .map_err(|status| ("NDK could not be started", status))?;
         let mut capabilities = provider.capabilities();

@@ -109,7 +109,11 @@ impl Adapter {
         let Some(nic) = self.nic() else { return };
         if let Err(error) = nic.restart_cm(passive) {
             wdk::println!("vrnic: the CM service does not start again: {error:?}");
-            event_log::write(ndk_sys::EVENT_NDIS_HARDWARE_FAILURE, "the CM service does not start again", 0);
+            event_log::write(
+                ndk_sys::EVENT_NDIS_HARDWARE_FAILURE,
+                "the CM service does not start again",
+                0,
+            );
         }
         nic.check();
         self.notice_health();

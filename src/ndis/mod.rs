@@ -37,9 +37,11 @@ use ndk_sys::NDIS_OBJECT_HEADER;
 /// The header of NDIS structure `T`, for structures that end with their last field.
 pub const fn object_header<T>(kind: u8, revision: u8) -> NDIS_OBJECT_HEADER {
     const { assert!(size_of::<T>() <= u16::MAX as usize) };
+    #[expect(clippy::cast_possible_truncation, reason = "checked above, when compiling")]
+    let size = size_of::<T>() as u16;
     NDIS_OBJECT_HEADER {
         Type: kind,
         Revision: revision,
-        Size: size_of::<T>() as u16,
+        Size: size,
     }
 }

@@ -134,7 +134,12 @@ impl Nic {
     pub fn start_cm(&self, passive: &Passive) -> Result<(), CommandError> {
         let Some(queue) = self.events() else { return Ok(()) };
         let enable = queue.cm_enable();
-        let _done = self.command(Wait::Passive(passive), Opcode::CM_ENABLE, enable.as_bytes(), Mailbox::None)?;
+        let _done = self.command(
+            Wait::Passive(passive),
+            Opcode::CM_ENABLE,
+            enable.as_bytes(),
+            Mailbox::None,
+        )?;
         Ok(())
     }
 
@@ -164,7 +169,12 @@ impl Nic {
             dst_qpn: 1.into(),
             ..CmSend::new_zeroed()
         };
-        match self.command(Wait::Passive(passive), Opcode::CM_SEND, probe.as_bytes(), Mailbox::None) {
+        match self.command(
+            Wait::Passive(passive),
+            Opcode::CM_SEND,
+            probe.as_bytes(),
+            Mailbox::None,
+        ) {
             Err(CommandError::Firmware { status, .. }) => Ok(status == Status::BAD_STATE),
             Err(error) => Err(error),
             Ok(_) => Ok(false),

@@ -160,8 +160,7 @@ impl Device {
         match self.state() {
             Err(StateError::Removed) => Some((Reason::Removed, 0)),
             Err(StateError::Fatal(syndrome)) => Some((Reason::Fatal, syndrome)),
-            Err(StateError::Timeout) => None,
-            Ok(DeviceState::READY) => None,
+            Err(StateError::Timeout) | Ok(DeviceState::READY) => None,
             Ok(state) => Some((Reason::Stopped, state.0)),
         }
     }
@@ -181,12 +180,11 @@ impl Device {
         if self.silent.swap(true, Ordering::AcqRel) {
             return;
         }
-        let stopped = match Passive::current() {
-            Some(passive) => matches!(self.reset(&passive), Ok(()) | Err(StateError::Removed)),
-            None => {
-                self.start_reset();
-                self.state() != Ok(DeviceState::READY)
-            }
+        let stopped = if let Some(passive) = Passive::current() {
+            matches!(self.reset(&passive), Ok(()) | Err(StateError::Removed))
+        } else {
+            self.start_reset();
+            self.state() != Ok(DeviceState::READY)
         };
         if !stopped {
             bus::disable_bus_master(self.adapter);

@@ -63,14 +63,11 @@ impl GidTable {
         if let Some(entry) = unwanted {
             return Some(Change::Clear(entry));
         }
-        let index = self.0.iter().position(Option::is_none)?;
+        let (index, _free) = (0..GID_ENTRIES).zip(&self.0).find(|(_, entry)| entry.is_none())?;
         let gid = *wanted
             .iter()
             .find(|gid| !self.iter().any(|entry| entry.gid == **gid))?;
-        Some(Change::Set(GidAddress {
-            index: index as u16,
-            gid,
-        }))
+        Some(Change::Set(GidAddress { index, gid }))
     }
 
     /// The device has made the change.
@@ -83,13 +80,8 @@ impl GidTable {
 
     /// Entries in use.
     pub fn iter(&self) -> impl Iterator<Item = GidAddress> {
-        let entry = |(index, gid): (usize, &Option<[u8; 16]>)| {
-            gid.map(|gid| GidAddress {
-                index: index as u16,
-                gid,
-            })
-        };
-        self.0.iter().enumerate().filter_map(entry)
+        let entry = |(index, gid): (u16, &Option<[u8; 16]>)| gid.map(|gid| GidAddress { index, gid });
+        (0..GID_ENTRIES).zip(&self.0).filter_map(entry)
     }
 }
 

@@ -99,7 +99,7 @@ impl HealthWord {
         let reason = Reason::ALL
             .into_iter()
             .find(|reason| u64::from(*reason as u8) == word >> 32)?;
-        Some((reason, word as u32))
+        Some((reason, (word & 0xFFFF_FFFF) as u32))
     }
 
     /// Declares the device dead, or removed if that is the reason. Whether this changed the state.

@@ -14,6 +14,8 @@ use super::command::CommandError;
 pub const RING_LOG2: u32 = 6;
 /// Commands that can be in flight.
 pub const TAGS: usize = 1 << RING_LOG2;
+/// The same, as tags are counted.
+const TAGS_U16: u16 = 1 << RING_LOG2;
 
 /// How a command ended.
 pub type Outcome = Result<[u8; INLINE_OUTPUT], CommandError>;
@@ -22,8 +24,14 @@ pub type Outcome = Result<[u8; INLINE_OUTPUT], CommandError>;
 enum State {
     #[default]
     Free,
-    Waiting { since: u64, opcode: u16 },
-    Abandoned { since: u64, opcode: u16 },
+    Waiting {
+        since: u64,
+        opcode: u16,
+    },
+    Abandoned {
+        since: u64,
+        opcode: u16,
+    },
     Finished(Outcome),
 }
 
@@ -59,8 +67,12 @@ impl<S: DerefMut<Target = [Slot]>> Slots<S> {
     /// All tags are free: as many as there are slots, [`TAGS`] at most.
     pub fn new(mut slots: S) -> Self {
         let free = slots.len().min(TAGS);
-        for (index, slot) in slots.iter_mut().take(free).enumerate() {
-            *slot = Slot { state: State::Free, free_tag: (free - 1 - index) as u16 };
+        // The top of the stack is tag 0.
+        for (free_tag, slot) in (0..TAGS_U16).zip(slots[..free].iter_mut().rev()) {
+            *slot = Slot {
+                state: State::Free,
+                free_tag,
+            };
         }
         Self { slots, free }
     }
@@ -80,6 +92,10 @@ impl<S: DerefMut<Target = [Slot]>> Slots<S> {
     }
 
     /// The device says that the command of `tag` is done.
+    ///
+    /// # Errors
+    ///
+    /// It is not in flight.
     pub fn complete(
         &mut self,
         tag: u16,

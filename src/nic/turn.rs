@@ -22,7 +22,11 @@ impl Turn {
     /// Gives the turn back. False: somebody came meanwhile, the turn is still the caller's and the queue must be looked at again.
     #[must_use]
     pub fn leave(&self) -> bool {
-        if self.0.compare_exchange(1, 0, Ordering::AcqRel, Ordering::Acquire).is_ok() {
+        if self
+            .0
+            .compare_exchange(1, 0, Ordering::AcqRel, Ordering::Acquire)
+            .is_ok()
+        {
             return true;
         }
         self.0.store(1, Ordering::Release);

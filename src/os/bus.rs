@@ -6,6 +6,7 @@ use core::ptr::NonNull;
 use ndk_sys::imports::ndis;
 use ndk_sys::{CM_PARTIAL_RESOURCE_DESCRIPTOR, CM_PARTIAL_RESOURCE_LIST, CmResourceTypeMemory};
 
+use super::bytes_of;
 use super::handle::AdapterHandle;
 
 /// The configuration space of a PCI device (wdm.h).
@@ -22,7 +23,7 @@ pub fn vendor_and_device(adapter: AdapterHandle) -> Option<(u16, u16)> {
             PCI_WHICHSPACE_CONFIG,
             0,
             ids.as_mut_ptr().cast(),
-            ids.len() as u32,
+            bytes_of::<[u8; 4]>(),
         )
     };
     let [vendor_low, vendor_high, device_low, device_high] = ids;
@@ -41,7 +42,7 @@ const BUS_MASTER: u16 = 1 << 2;
 /// Takes the right to access memory from a device that does not stop by itself, before that memory is freed.
 pub fn disable_bus_master(adapter: AdapterHandle) {
     let mut command = [0u8; 2];
-    let length = command.len() as u32;
+    let length = bytes_of::<[u8; 2]>();
     // SAFETY: a valid adapter handle and a buffer of the length that is passed.
     let read = unsafe {
         ndis::NdisMGetBusData(
@@ -84,7 +85,9 @@ pub unsafe fn memory_resource(resources: *const CM_PARTIAL_RESOURCE_LIST, length
     let count = unsafe { (*list.as_ptr()).Count } as usize;
     (0..count).find_map(|index| {
         // SAFETY: `Count` descriptors follow each other.
-        let descriptor = unsafe { first.add(index).read_unaligned() };
+        let place = unsafe { first.add(index) };
+        // SAFETY: a descriptor, at any alignment.
+        let descriptor = unsafe { place.read_unaligned() };
         if descriptor.Type != CmResourceTypeMemory {
             return None;
         }

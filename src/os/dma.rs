@@ -19,6 +19,8 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 use super::handle::AdapterHandle;
 use super::irql::Passive;
 
+/// What new memory is filled with.
+const ZEROS: [u8; 64] = [0; 64];
 /// Longest transfer that is mapped at once, in bytes: an Ethernet frame with a large send in front of it.
 const MAXIMUM_PHYSICAL_MAPPING: u32 = 0x1_0000;
 
@@ -106,7 +108,7 @@ impl Coherent {
         let mut physical = PHYSICAL_ADDRESS { QuadPart: 0 };
         // SAFETY: a valid adapter handle and places for both results. TRUE: cached, which x64 always is.
         unsafe {
-            ndis::NdisMAllocateSharedMemory(adapter.raw(), length, 1, &raw mut address, &raw mut physical)
+            ndis::NdisMAllocateSharedMemory(adapter.raw(), length, 1, &raw mut address, &raw mut physical);
         };
         let address = NonNull::new(address.cast()).ok_or(NDIS_STATUS_RESOURCES)?;
         let memory = Self {
@@ -115,7 +117,6 @@ impl Coherent {
             physical,
             length,
         };
-        const ZEROS: [u8; 64] = [0; 64];
         for offset in (0..length as usize).step_by(ZEROS.len()) {
             memory.write(offset, &ZEROS[..(length as usize - offset).min(ZEROS.len())]);
         }
@@ -184,11 +185,19 @@ impl Coherent {
     }
 
     /// Copies a structure to `offset`.
+    ///
+    /// # Panics
+    ///
+    /// If it does not fit.
     pub fn write_value<T: IntoBytes + Immutable>(&self, offset: usize, value: &T) {
         self.write(offset, value.as_bytes());
     }
 
     /// A private copy of the structure at `offset`.
+    ///
+    /// # Panics
+    ///
+    /// If it is not inside.
     #[must_use]
     pub fn read_value<T: FromBytes + IntoBytes>(&self, offset: usize) -> T {
         let mut value = T::new_zeroed();
@@ -197,6 +206,10 @@ impl Coherent {
     }
 
     /// The byte at `offset`, read before everything that is read afterwards.
+    ///
+    /// # Panics
+    ///
+    /// If it is not inside.
     #[must_use]
     pub fn load_u8(&self, offset: usize) -> u8 {
         let place = self.at(offset, 1);
@@ -206,6 +219,10 @@ impl Coherent {
     }
 
     /// The aligned little-endian word at `offset`, read before everything that is read afterwards.
+    ///
+    /// # Panics
+    ///
+    /// If it is not inside, or not aligned.
     #[must_use]
     pub fn load_u32(&self, offset: usize) -> u32 {
         assert!(offset.is_multiple_of(4), "an aligned word");

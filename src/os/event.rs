@@ -58,6 +58,7 @@ impl Event {
     }
 
     /// Waits until it is set, for `timeout` at most; whether it was set in time.
+    #[must_use]
     pub fn wait(&self, passive: &Passive, timeout: Duration) -> bool {
         passive.check();
         // A negative time is relative to now.

@@ -5,6 +5,7 @@ use core::ffi::c_void;
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicPtr, Ordering};
 
+use super::bytes_of;
 use ndk_sys::{DRIVER_OBJECT, imports::ndis};
 
 /// Whose events they are: set by `DriverEntry`.
@@ -43,7 +44,7 @@ pub fn write(event: EventCode, text: &str, data: u32) {
             0,
             1,
             strings.as_mut_ptr().cast(),
-            dump.len() as u32,
+            bytes_of::<[u8; 4]>(),
             dump.as_mut_ptr().cast(),
         )
     };

@@ -5,9 +5,10 @@ use core::ffi::c_void;
 use core::ptr::NonNull;
 
 use ndk_sys::{
-    BOOLEAN, FALSE, GROUP_AFFINITY, NDIS_CONNECT_MESSAGE_BASED, NDIS_HANDLE, NDIS_MINIPORT_INTERRUPT_CHARACTERISTICS,
-    NDIS_MINIPORT_INTERRUPT_REVISION_1, NDIS_OBJECT_HEADER, NDIS_OBJECT_TYPE_MINIPORT_INTERRUPT,
-    NDIS_SIZEOF_MINIPORT_INTERRUPT_CHARACTERISTICS_REVISION_1, NDIS_STATUS, TRUE, imports::ndis,
+    BOOLEAN, FALSE, GROUP_AFFINITY, NDIS_CONNECT_MESSAGE_BASED, NDIS_HANDLE,
+    NDIS_MINIPORT_INTERRUPT_CHARACTERISTICS, NDIS_MINIPORT_INTERRUPT_REVISION_1, NDIS_OBJECT_HEADER,
+    NDIS_OBJECT_TYPE_MINIPORT_INTERRUPT, NDIS_SIZEOF_MINIPORT_INTERRUPT_CHARACTERISTICS_REVISION_1,
+    NDIS_STATUS, TRUE, imports::ndis,
 };
 use ndk_sys::{NDIS_STATUS_RESOURCE_CONFLICT, NDIS_STATUS_SUCCESS};
 
@@ -134,7 +135,10 @@ impl<T: InterruptTarget> Interrupt<T> {
 
 /// Queues the DPC of `message` to the first processor, which every system has. Any IRQL. One that is queued already is enough.
 fn queue_dpc(interrupt: NDIS_HANDLE, message: u32) {
-    let mut first = GROUP_AFFINITY { Mask: 1, ..GROUP_AFFINITY::zeroed() };
+    let mut first = GROUP_AFFINITY {
+        Mask: 1,
+        ..GROUP_AFFINITY::zeroed()
+    };
     // SAFETY: a registered interrupt, and a valid set of processors.
     unsafe { ndis::NdisMQueueDpcEx(interrupt, message, &raw mut first, core::ptr::null_mut()) };
 }

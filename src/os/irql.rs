@@ -17,7 +17,6 @@ unsafe extern "system" {
 /// Proof that the code runs at `PASSIVE_LEVEL`, where it may wait. It cannot leave the thread that made it, and code
 /// that raises the IRQL (a [`crate::os::lock::SpinLock`] guard) must not use one that it still has: debug builds
 /// check that at each wait.
-#[derive(Clone, Copy)]
 pub struct Passive(PhantomData<*const ()>);
 
 impl Passive {
@@ -40,7 +39,8 @@ impl Passive {
     }
 
     /// Debug builds stop here when the token outlived the IRQL that it stands for.
-    pub(super) fn check(self) {
+    #[expect(clippy::unused_self, reason = "the token is what is checked")]
+    pub(super) fn check(&self) {
         debug_assert!(
             KeGetCurrentIrql() == PASSIVE_LEVEL,
             "PASSIVE token used at a raised IRQL"

@@ -11,11 +11,13 @@ use ndk_sys::{
     NDIS_MINIPORT_ADAPTER_REGISTRATION_ATTRIBUTES, NDIS_MINIPORT_DRIVER_CHARACTERISTICS,
     NDIS_NDK_CAPABILITIES, NDIS_NDK_PROVIDER_CHARACTERISTICS, NDIS_OBJECT_HEADER, NDIS_OBJECT_TYPE_DEFAULT,
     NDIS_OBJECT_TYPE_MINIPORT_ADAPTER_NDK_ATTRIBUTES, NDIS_OBJECT_TYPE_STATUS_INDICATION, NDIS_OID,
-    NDIS_SIZEOF_MINIPORT_ADAPTER_NDK_ATTRIBUTES_REVISION_1,  NDIS_SIZEOF_STATUS_INDICATION_REVISION_1, NDIS_STATUS,
+    NDIS_SIZEOF_MINIPORT_ADAPTER_NDK_ATTRIBUTES_REVISION_1,
+    NDIS_SIZEOF_NET_PNP_EVENT_NOTIFICATION_REVISION_1, NDIS_SIZEOF_STATUS_INDICATION_REVISION_1, NDIS_STATUS,
     NDIS_STATUS_INDICATION, NDIS_STATUS_INDICATION_REVISION_1, NDIS_STATUS_LINK_STATE, NDIS_STATUS_SUCCESS,
     NET_PNP_EVENT_CODE, NET_PNP_EVENT_NOTIFICATION, NET_PNP_EVENT_NOTIFICATION_REVISION_1, UNICODE_STRING,
 };
 
+use super::bytes_of;
 use super::handle::AdapterHandle;
 use super::irql::Passive;
 
@@ -133,7 +135,7 @@ pub fn set_general_attributes(
     oids: &[NDIS_OID],
 ) -> Result<(), NDIS_STATUS> {
     general.SupportedOidList = oids.as_ptr().cast_mut();
-    general.SupportedOidListLength = size_of_val(oids) as u32;
+    general.SupportedOidListLength = u32::try_from(size_of_val(oids)).unwrap_or(u32::MAX);
     set_attributes(
         passive,
         adapter,
@@ -181,14 +183,14 @@ pub fn indicate_link_state(adapter: AdapterHandle, state: &mut NDIS_LINK_STATE) 
         SourceHandle: adapter.raw(),
         StatusCode: NDIS_STATUS_LINK_STATE,
         StatusBuffer: (&raw mut *state).cast(),
-        StatusBufferSize: size_of::<NDIS_LINK_STATE>() as u32,
+        StatusBufferSize: bytes_of::<NDIS_LINK_STATE>(),
         ..NDIS_STATUS_INDICATION::zeroed()
     };
     // SAFETY: a valid handle and a filled structure.
     unsafe { ndis::NdisMIndicateStatusEx(adapter.raw(), &raw mut indication) };
 }
 
-/// Sends a network PnP event without data up the stack, and waits until everybody above has handled it. Never from an OID
+/// Sends a network `PnP` event without data up the stack, and waits until everybody above has handled it. Never from an OID
 /// handler.
 ///
 /// # Errors
@@ -204,7 +206,7 @@ pub fn net_pnp_event(
     notification.Header = NDIS_OBJECT_HEADER {
         Type: NDIS_OBJECT_TYPE_DEFAULT,
         Revision: NET_PNP_EVENT_NOTIFICATION_REVISION_1,
-        Size: size_of::<NET_PNP_EVENT_NOTIFICATION>() as u16,
+        Size: NDIS_SIZEOF_NET_PNP_EVENT_NOTIFICATION_REVISION_1,
     };
     notification.NetPnPEvent.NetEvent = event;
     // SAFETY: a valid handle and a filled structure.

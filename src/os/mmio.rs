@@ -13,6 +13,13 @@ use vrnic_abi::regs::KICK;
 use super::handle::AdapterHandle;
 use super::irql::Passive;
 
+/// Bytes of the register BAR, as NDIS counts them.
+const REGISTER_BAR_LENGTH: u32 = (REGISTER_BAR_SIZE & 0xFFFF_FFFF) as u32;
+/// Bytes of the doorbell BAR, as NDIS counts them.
+const DOORBELL_BAR_LENGTH: u32 = (DOORBELL_BAR_SIZE & 0xFFFF_FFFF) as u32;
+static_assertions::const_assert_eq!(REGISTER_BAR_LENGTH as u64, REGISTER_BAR_SIZE);
+static_assertions::const_assert_eq!(DOORBELL_BAR_LENGTH as u64, DOORBELL_BAR_SIZE);
+
 /// A range of the device's memory, mapped for as long as it lives.
 struct Mapping {
     adapter: AdapterHandle,
@@ -68,8 +75,7 @@ impl RegisterBar {
     ///
     /// What NDIS says, for example that there are no resources.
     pub fn map(passive: &Passive, adapter: AdapterHandle, physical: u64) -> Result<Self, NDIS_STATUS> {
-        const LENGTH: u32 = REGISTER_BAR_SIZE as u32;
-        Mapping::new(passive, adapter, physical, LENGTH).map(Self)
+        Mapping::new(passive, adapter, physical, REGISTER_BAR_LENGTH).map(Self)
     }
 
     const fn check(offset: u32) {
@@ -116,8 +122,7 @@ impl DoorbellBar {
     ///
     /// What NDIS says, for example that there are no resources.
     pub fn map(passive: &Passive, adapter: AdapterHandle, physical: u64) -> Result<Self, NDIS_STATUS> {
-        const LENGTH: u32 = DOORBELL_BAR_SIZE as u32;
-        Mapping::new(passive, adapter, physical, LENGTH).map(Self)
+        Mapping::new(passive, adapter, physical, DOORBELL_BAR_LENGTH).map(Self)
     }
 
     /// The word at `offset`, which comes from [`vrnic_abi::doorbell`] and a number that has been range-checked.
@@ -132,7 +137,11 @@ impl DoorbellBar {
             "not a doorbell"
         );
         // SAFETY: the offset is inside the mapping.
-        let word = unsafe { self.0.address.byte_add(offset as usize) };
+        let word = unsafe {
+            self.0
+                .address
+                .byte_add((offset & (DOORBELL_BAR_SIZE - 1)) as usize)
+        };
         // SAFETY: mapped and aligned for the life of `self`, and shared by atomic accesses only.
         unsafe { AtomicU32::from_ptr(word.cast().as_ptr()) }
     }

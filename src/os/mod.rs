@@ -22,3 +22,12 @@ pub mod registry;
 pub mod time;
 pub mod timer;
 pub mod work;
+
+/// Bytes of a `T`, as NDIS counts them.
+#[must_use]
+pub const fn bytes_of<T>() -> u32 {
+    const { assert!(size_of::<T>() <= u32::MAX as usize) };
+    #[expect(clippy::cast_possible_truncation, reason = "checked above, when compiling")]
+    let bytes = size_of::<T>() as u32;
+    bytes
+}

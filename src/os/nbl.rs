@@ -23,6 +23,7 @@ impl SendChain {
     /// # Safety
     ///
     /// `first` and `flags` are those of one call of `MiniportSendNetBufferLists`.
+    #[must_use]
     pub unsafe fn new(first: NonNull<NET_BUFFER_LIST>, flags: u32) -> Self {
         Self {
             first,

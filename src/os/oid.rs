@@ -54,12 +54,13 @@ unsafe impl Plain for ndk_sys::NDIS_NDK_LOCAL_ENDPOINT_ENTRY {}
 /// A request that NDIS waits for.
 pub struct OidRequest<'a>(&'a mut NDIS_OID_REQUEST);
 
-impl<'a> OidRequest<'a> {
+impl OidRequest<'_> {
     /// Wraps it.
     ///
     /// # Safety
     ///
     /// `raw` is a request that NDIS handed over and that has not been completed.
+    #[must_use]
     pub unsafe fn new(raw: NonNull<NDIS_OID_REQUEST>) -> Self {
         // SAFETY: the caller's promise: the request is ours until it is completed.
         Self(unsafe { &mut *raw.as_ptr() })
@@ -150,7 +151,7 @@ impl<'a> OidRequest<'a> {
         if self.room() >= size_of::<u64>() {
             return self.answer(&value);
         }
-        let status = self.answer(&(value as u32));
+        let status = self.answer(&((value & 0xFFFF_FFFF) as u32));
         if status == NDIS_STATUS_SUCCESS {
             self.account(size_of::<u32>(), size_of::<u64>());
         }

@@ -59,7 +59,7 @@ fn allocate<T: Pooled>(count: usize) -> Result<NonNull<T>, OutOfMemory> {
         assert!(
             align_of::<T>() <= ALIGNMENT,
             "pool blocks are aligned to 16 bytes"
-        )
+        );
     };
     if size_of::<T>() == 0 || count == 0 {
         return Ok(NonNull::dangling());
@@ -357,7 +357,7 @@ impl<T: Pooled> PoolArc<T> {
     pub fn into_raw(self) -> NonNull<T> {
         let this = ManuallyDrop::new(self);
         // SAFETY: a field of a live block.
-        unsafe { NonNull::new_unchecked(&raw mut (*this.0.as_ptr()).value) }
+        unsafe { this.0.byte_add(core::mem::offset_of!(Counted<T>, value)) }.cast()
     }
 
     /// Takes back the reference that [`PoolArc::into_raw`] or [`PoolArc::increment`] gave to `raw`.

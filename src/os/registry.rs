@@ -56,10 +56,10 @@ impl Configuration {
         for (unit, byte) in units.iter_mut().zip(keyword.bytes()) {
             *unit = byte.into();
         }
-        let length = (keyword.len() * size_of::<u16>()) as u16;
+        let length = u16::try_from(keyword.len() * size_of::<u16>()).unwrap_or(u16::MAX);
         let mut name = NDIS_STRING {
             Length: length,
-            MaximumLength: length + size_of::<u16>() as u16,
+            MaximumLength: length + 2,
             Buffer: units.as_mut_ptr(),
         };
         let mut status = NDIS_STATUS_SUCCESS;
@@ -81,8 +81,9 @@ impl Configuration {
         let value = unsafe { &*value };
         let number =
             value.ParameterType == NdisParameterInteger || value.ParameterType == NdisParameterHexInteger;
-        // SAFETY: the type says that the union holds a number.
-        number.then(|| unsafe { value.ParameterData.IntegerData })
+        // SAFETY: every member of the union begins with four bytes that are initialised.
+        let integer = unsafe { value.ParameterData.IntegerData };
+        number.then_some(integer)
     }
 
     /// The MAC address that the user set instead of the permanent one.

@@ -68,7 +68,10 @@ impl Add<Duration> for Instant {
 
 /// `duration` in units of 100 ns, as the wait functions take it (at least one unit, at most some centuries).
 pub(super) fn hundred_ns(duration: Duration) -> i64 {
-    let units = duration.as_secs().saturating_mul(UNITS_PER_SECOND).saturating_add(u64::from(duration.subsec_nanos() / 100));
+    let units = duration
+        .as_secs()
+        .saturating_mul(UNITS_PER_SECOND)
+        .saturating_add(u64::from(duration.subsec_nanos() / 100));
     units.clamp(1, i64::MAX as u64 / 2).cast_signed()
 }
 

@@ -76,7 +76,9 @@ impl<T: TimerTarget> Timer<T> {
             drop(unsafe { PoolArc::from_raw(target) });
             return Err(status);
         }
-        let milliseconds = i32::try_from(hundred_ns(period) / UNITS_PER_MILLISECOND).unwrap_or(i32::MAX).max(1);
+        let milliseconds = i32::try_from(hundred_ns(period) / UNITS_PER_MILLISECOND)
+            .unwrap_or(i32::MAX)
+            .max(1);
         // A negative time is relative to now.
         let due = LARGE_INTEGER {
             QuadPart: -hundred_ns(period),
