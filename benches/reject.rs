@@ -30,13 +30,22 @@ struct Bench {
 impl Bench {
     fn start() -> Self {
         let mut config = MachineConfig::new(image_from_env().unwrap_or_else(|error| panic!("{error}")));
-        config.kernel = Config { echo_debug: false, pool: Placement::Fast, ..Config::default() };
+        config.kernel = Config {
+            echo_debug: false,
+            pool: Placement::Fast,
+            ..Config::default()
+        };
         let machine = Machine::start(config).expect("the driver starts");
         trace::set_enabled(false);
         let ndk = machine.open_ndk(VERSION_1_2).expect("NDK opens");
         let incoming = Incoming::listen(&ndk, v4(PORT)).expect("the port is free");
         let peer = machine.peer();
-        Self { incoming, _ndk: ndk, peer, machine }
+        Self {
+            incoming,
+            _ndk: ndk,
+            peer,
+            machine,
+        }
     }
 
     fn request(&self) -> Connector {
@@ -45,8 +54,12 @@ impl Bench {
     }
 
     fn requests(&self, count: usize) -> Vec<Connector> {
-        self.peer.flood(v4(PORT), count, |_| Vec::new()).expect("there is a way");
-        (0..count).map(|_| self.incoming.next_within(LIMIT).expect("a request arrives")).collect()
+        self.peer
+            .flood(v4(PORT), count, |_| Vec::new())
+            .expect("there is a way");
+        (0..count)
+            .map(|_| self.incoming.next_within(LIMIT).expect("a request arrives"))
+            .collect()
     }
 
     fn at<R>(&self, irql: Irql, body: impl FnOnce() -> R) -> R {
@@ -66,8 +79,14 @@ fn reject(c: &mut Criterion) {
 
     let mut group = c.benchmark_group("reject");
     group.throughput(Throughput::Elements(1));
-    group.measurement_time(Duration::from_secs(3)).warm_up_time(Duration::from_secs(1)).sample_size(20);
-    for (name, irql) in [("call_to_wire/passive", PASSIVE_LEVEL), ("call_to_wire/dispatch", DISPATCH_LEVEL)] {
+    group
+        .measurement_time(Duration::from_secs(3))
+        .warm_up_time(Duration::from_secs(1))
+        .sample_size(20);
+    for (name, irql) in [
+        ("call_to_wire/passive", PASSIVE_LEVEL),
+        ("call_to_wire/dispatch", DISPATCH_LEVEL),
+    ] {
         // The firmware hands the frame to the wire before the command completes, so the call's end is the frame's departure.
         group.bench_function(name, |b| {
             let mut ready = Vec::new();

@@ -1,6 +1,8 @@
 //! `NdkReject`, and the driver as a whole, against a device that is slow, broken, unplugged or gone.
 
-use crate::support::{PATIENCE, assert_rejected, eventually, listen, machine, next, open, pattern, reject_at, sys};
+use crate::support::{
+    PATIENCE, assert_rejected, eventually, listen, machine, next, open, pattern, reject_at, sys,
+};
 use ndk_sys::{
     NTSTATUS, STATUS_CONNECTION_ABORTED, STATUS_DEVICE_BUSY, STATUS_DEVICE_DATA_ERROR,
     STATUS_DEVICE_NOT_READY, STATUS_DEVICE_REMOVED, STATUS_HOST_UNREACHABLE, STATUS_INSUFFICIENT_RESOURCES,

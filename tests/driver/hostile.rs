@@ -81,7 +81,10 @@ fn a_flood_beyond_the_backlog_is_refused_and_the_listener_survives() {
     let peer = machine.peer();
     let mut attempts = Vec::new();
     for _ in 0..12 {
-        attempts.extend(peer.flood(v4(7302), WAVE, |_| Vec::new()).expect("there is a way"));
+        attempts.extend(
+            peer.flood(v4(7302), WAVE, |_| Vec::new())
+                .expect("there is a way"),
+        );
         assert!(machine.hub().settle(PATIENCE));
         machine.kernel().settle();
     }

@@ -25,12 +25,23 @@ impl Ladder {
     /// All that happened so far, in order; times count from the first of it, in milliseconds.
     #[must_use]
     pub fn render(&self) -> String {
-        let wire = self.0.lock().iter().map(|(time, row)| (*time, message(row))).collect::<Vec<_>>();
-        let calls = trace::events().0.into_iter().map(|event| (event.time, call(&event)));
+        let wire = self
+            .0
+            .lock()
+            .iter()
+            .map(|(time, row)| (*time, message(row)))
+            .collect::<Vec<_>>();
+        let calls = trace::events()
+            .0
+            .into_iter()
+            .map(|event| (event.time, call(&event)));
         let mut lines: Vec<(SystemTime, String)> = wire.into_iter().chain(calls).collect();
         lines.sort_by_key(|(time, _)| *time);
-        let Some(&(first, _)) = lines.first() else { return String::new() };
-        let mut text = String::from("        ms  peer            wire            NIC, vrnic.sys            consumer\n");
+        let Some(&(first, _)) = lines.first() else {
+            return String::new();
+        };
+        let mut text =
+            String::from("        ms  peer            wire            NIC, vrnic.sys            consumer\n");
         for (time, line) in &lines {
             let since = time.duration_since(first).unwrap_or_default();
             // Writing to a string does not fail.
@@ -43,7 +54,11 @@ impl Ladder {
 /// A message, with the peer to the left.
 fn message(row: &Row) -> String {
     let to_nic = row.destination == NIC_IPV4.to_string();
-    let (peer, arrow) = if to_nic { (&row.source, "──▶") } else { (&row.destination, "◀──") };
+    let (peer, arrow) = if to_nic {
+        (&row.source, "──▶")
+    } else {
+        (&row.destination, "◀──")
+    };
     format!("{peer:<12} {arrow} {}", row.event)
 }
 
@@ -53,5 +68,9 @@ fn call(event: &trace::Event) -> String {
 }
 
 fn at(irql: Irql) -> &'static str {
-    if irql >= DISPATCH_LEVEL { "  [DISPATCH]" } else { "" }
+    if irql >= DISPATCH_LEVEL {
+        "  [DISPATCH]"
+    } else {
+        ""
+    }
 }

@@ -40,7 +40,11 @@ const LINUX_REJECTED: &str = "event=RDMA_CM_EVENT_REJECTED status=28";
 #[must_use]
 pub fn command() -> Command {
     let path = |name: &'static str, help: &'static str| {
-        Arg::new(name).long(name).required(true).value_parser(value_parser!(PathBuf)).help(help)
+        Arg::new(name)
+            .long(name)
+            .required(true)
+            .value_parser(value_parser!(PathBuf))
+            .help(help)
     };
     Command::new("demo").about("Show vrnic.sys reject a connection request, message by message").args([
         path("sys", "The driver: vrnic.sys"),
@@ -103,20 +107,40 @@ fn show(arguments: &ArgMatches) -> Result<bool, DemoError> {
     let pcap = Arc::new(Pcap::create(&capture)?);
     machine.hub().tap(ladder.clone());
     machine.hub().tap(pcap.clone());
-    let linux = arguments.get_one::<String>("peer").is_some_and(|peer| peer == "linux");
-    let outcome = if linux { with_linux(&machine, &path("wire-dir")) } else { with_script(&machine) };
+    let linux = arguments
+        .get_one::<String>("peer")
+        .is_some_and(|peer| peer == "linux");
+    let outcome = if linux {
+        with_linux(&machine, &path("wire-dir"))
+    } else {
+        with_script(&machine)
+    };
     println!("\n{}", ladder.render());
     // From here on the driver is taken down, which checks what it leaves behind; a violation ends the process.
     machine.stop();
     pcap.flush()?;
     let (status, verdict) = outcome?;
     println!("request    {:?}", String::from_utf8_lossy(REQUEST_DATA));
-    println!("reject     {:?}, NdkReject = {}", String::from_utf8_lossy(REJECT_DATA), status_name(status));
+    println!(
+        "reject     {:?}, NdkReject = {}",
+        String::from_utf8_lossy(REJECT_DATA),
+        status_name(status)
+    );
     println!("peer       {}", verdict.seen);
-    println!("verifier   no violation of its {} rules, nothing left behind at unload", Rule::ALL.len());
+    println!(
+        "verifier   no violation of its {} rules, nothing left behind at unload",
+        Rule::ALL.len()
+    );
     println!("capture    {}", capture.display());
     let right = verdict.right && status == STATUS_SUCCESS;
-    println!("result     {}", if right { "rejected, as it should be" } else { "NOT what it should be" });
+    println!(
+        "result     {}",
+        if right {
+            "rejected, as it should be"
+        } else {
+            "NOT what it should be"
+        }
+    );
     Ok(right)
 }
 
@@ -124,7 +148,9 @@ fn show(arguments: &ArgMatches) -> Result<bool, DemoError> {
 fn consume(incoming: &Incoming, stop: &AtomicBool) -> Option<NTSTATUS> {
     let mut last = None;
     while !stop.load(Ordering::Acquire) {
-        let Some(connector) = incoming.next_within(TICK) else { continue };
+        let Some(connector) = incoming.next_within(TICK) else {
+            continue;
+        };
         // As a consumer would, before it decides.
         let (_from, _data) = (connector.peer_address(), connector.connection_data());
         last = Some(connector.reject(REJECT_DATA));
@@ -135,7 +161,9 @@ fn consume(incoming: &Incoming, stop: &AtomicBool) -> Option<NTSTATUS> {
 fn with_script(machine: &Machine) -> Result<(NTSTATUS, Verdict), DemoError> {
     let peer = machine.peer();
     consumer(machine, || {
-        let attempt = peer.connect(v4(PORT), REQUEST_DATA).map_err(|_| DemoError::Missing("the request"))?;
+        let attempt = peer
+            .connect(v4(PORT), REQUEST_DATA)
+            .map_err(|_| DemoError::Missing("the request"))?;
         Ok(script_verdict(&peer, &attempt))
     })
 }
@@ -145,18 +173,35 @@ fn script_verdict(peer: &Peer, attempt: &crate::wire::peer::Attempt) -> Verdict 
         Ok(CmMessage::Rej(rej)) => {
             let data = &rej.private_data.as_array()[..];
             let right = rej.reason == RejectReason::CONSUMER_REJECT && is_padded(data, REJECT_DATA);
-            Verdict { seen: format!("a REJ with reason {}, {}", rej.reason.0, readable(data)), right }
+            Verdict {
+                seen: format!("a REJ with reason {}, {}", rej.reason.0, readable(data)),
+                right,
+            }
         }
-        Ok(other) => Verdict { seen: format!("a {} instead of a REJ", other.name()), right: false },
-        Err(error) => Verdict { seen: error.to_string(), right: false },
+        Ok(other) => Verdict {
+            seen: format!("a {} instead of a REJ", other.name()),
+            right: false,
+        },
+        Err(error) => Verdict {
+            seen: error.to_string(),
+            right: false,
+        },
     }
 }
 
 fn with_linux(machine: &Machine, dir: &Path) -> Result<(NTSTATUS, Verdict), DemoError> {
-    let _linux = DgramPort::attach(machine.hub(), "linux", &dir.join("host.sock"), &dir.join("guest.sock"))?;
+    let _linux = DgramPort::attach(
+        machine.hub(),
+        "linux",
+        &dir.join("host.sock"),
+        &dir.join("guest.sock"),
+    )?;
     consumer(machine, || {
         let mac = NIC_MAC.map(|byte| format!("{byte:02x}")).join(":");
-        println!("@listening ip={NIC_IPV4} port={PORT} mac={mac} data={}", hex(REQUEST_DATA));
+        println!(
+            "@listening ip={NIC_IPV4} port={PORT} mac={mac} data={}",
+            hex(REQUEST_DATA)
+        );
         io::stdout().flush()?;
         let lines: Vec<String> = io::stdin().lock().lines().collect::<Result<_, _>>()?;
         if let Some(error) = lines.iter().find_map(|line| line.strip_prefix("error=")) {
@@ -169,10 +214,15 @@ fn with_linux(machine: &Machine, dir: &Path) -> Result<(NTSTATUS, Verdict), Demo
 
 /// Judges what Linux's `rdma_cm` reported: it always hands out the whole private data field.
 fn linux_verdict(line: &str) -> Verdict {
-    let data = line.split_whitespace().find_map(|word| word.strip_prefix("data=")).unwrap_or("");
+    let data = line
+        .split_whitespace()
+        .find_map(|word| word.strip_prefix("data="))
+        .unwrap_or("");
     let mut expected = hex(REJECT_DATA);
     expected.extend(std::iter::repeat_n('0', 2 * 148 - expected.len()));
-    let bytes: Vec<u8> = (0..data.len() / 2).map_while(|at| u8::from_str_radix(data.get(2 * at..2 * at + 2)?, 16).ok()).collect();
+    let bytes: Vec<u8> = (0..data.len() / 2)
+        .map_while(|at| u8::from_str_radix(data.get(2 * at..2 * at + 2)?, 16).ok())
+        .collect();
     let event = line.split(" data_len=").next().unwrap_or(line);
     Verdict {
         seen: format!("Linux reports {event}, {}", readable(&bytes)),
@@ -185,7 +235,9 @@ fn consumer(
     machine: &Machine,
     peer: impl FnOnce() -> Result<Verdict, DemoError>,
 ) -> Result<(NTSTATUS, Verdict), DemoError> {
-    let ndk = machine.open_ndk(VERSION_2_0).map_err(|status| DemoError::Provider("opening NDK", status))?;
+    let ndk = machine
+        .open_ndk(VERSION_2_0)
+        .map_err(|status| DemoError::Provider("opening NDK", status))?;
     let incoming =
         Incoming::listen(&ndk, v4(PORT)).map_err(|status| DemoError::Provider("NdkListen", status))?;
     let stop = AtomicBool::new(false);
@@ -205,13 +257,22 @@ fn consumer(
 }
 
 fn is_padded(field: &[u8], data: &[u8]) -> bool {
-    field.strip_prefix(data).is_some_and(|rest| rest.iter().all(|&byte| byte == 0))
+    field
+        .strip_prefix(data)
+        .is_some_and(|rest| rest.iter().all(|&byte| byte == 0))
 }
 
 /// Private data as people see it.
 fn readable(field: &[u8]) -> String {
-    let used = field.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
-    format!("private data {:?} in {} bytes", String::from_utf8_lossy(&field[..used]), field.len())
+    let used = field
+        .iter()
+        .rposition(|&byte| byte != 0)
+        .map_or(0, |last| last + 1);
+    format!(
+        "private data {:?} in {} bytes",
+        String::from_utf8_lossy(&field[..used]),
+        field.len()
+    )
 }
 
 fn hex(bytes: &[u8]) -> String {
