@@ -101,7 +101,8 @@ fn a_fault_that_there_is_not_is_an_error() {
     assert!(report.contains("DriverEntry failed with 0xc0000034"), "{report}");
 }
 
-/// What the driver imports under another name of the same length.
+/// The image with an import under another name of the same length, with the letters at even and at odd places only
+/// swapped among themselves: so the checksum, a sum of 16-bit words, stays right.
 fn with_renamed_import(image: &[u8], name: &str, other: &str) -> Vec<u8> {
     assert_eq!(name.len(), other.len());
     let mut bytes = image.to_vec();
@@ -123,13 +124,13 @@ fn an_import_that_the_bench_has_not_is_named() {
     let path = folder.path().join("unknown.sys");
     fs::write(
         &path,
-        with_renamed_import(&image, "IoFreeWorkItem", "IoFreeWorkItum"),
+        with_renamed_import(&image, "IoFreeWorkItem", "IoFreeroWkItem"),
     )
     .expect("there is room");
     let (code, report) = check_image(&path, "none");
     assert_eq!(code, Some(1), "{report}");
     assert!(
-        report.contains("IoFreeWorkItum") && report.contains("ntoskrnl.exe"),
+        report.contains("IoFreeroWkItem") && report.contains("ntoskrnl.exe"),
         "{report}"
     );
 }

@@ -4,10 +4,24 @@
 
 use core::ffi::c_void;
 use core::ptr::{null_mut, with_exposed_provenance_mut};
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
 use ndk_sys::imports::{ndis, netio};
-use ndk_sys::*;
+use ndk_sys::{
+    AF_UNSPEC, DEVICE_OBJECT, DRIVER_OBJECT, LARGE_INTEGER, MIB_NOTIFICATION_TYPE, MIB_UNICASTIPADDRESS_ROW,
+    NDIS_HALT_ACTION, NDIS_HANDLE, NDIS_MINIPORT_ADAPTER_GENERAL_ATTRIBUTES,
+    NDIS_MINIPORT_ADAPTER_REGISTRATION_ATTRIBUTES, NDIS_MINIPORT_DRIVER_CHARACTERISTICS,
+    NDIS_MINIPORT_INIT_PARAMETERS, NDIS_MINIPORT_PAUSE_PARAMETERS, NDIS_MINIPORT_RESTART_PARAMETERS,
+    NDIS_NDK_PROVIDER_CHARACTERISTICS, NDIS_OBJECT_HEADER, NDIS_OBJECT_TYPE_DEFAULT,
+    NDIS_OBJECT_TYPE_MINIPORT_ADAPTER_GENERAL_ATTRIBUTES,
+    NDIS_OBJECT_TYPE_MINIPORT_ADAPTER_REGISTRATION_ATTRIBUTES,
+    NDIS_OBJECT_TYPE_MINIPORT_DRIVER_CHARACTERISTICS, NDIS_OBJECT_TYPE_NDK_PROVIDER_CHARACTERISTICS,
+    NDIS_OBJECT_TYPE_SG_DMA_DESCRIPTION, NDIS_OBJECT_TYPE_TIMER_CHARACTERISTICS, NDIS_OID_REQUEST,
+    NDIS_PHYSICAL_ADDRESS, NDIS_PORT_NUMBER, NDIS_SG_DMA_DESCRIPTION, NDIS_SHUTDOWN_ACTION, NDIS_STATUS,
+    NDIS_STATUS_FAILURE, NDIS_STATUS_NOT_SUPPORTED, NDIS_STATUS_PENDING, NDIS_STATUS_SUCCESS,
+    NDIS_TIMER_CHARACTERISTICS, NET_BUFFER_LIST, NET_PNP_EVENT_NOTIFICATION, NTSTATUS,
+    NdisRequestQueryInformation, NetEventNDKEnable, OID_NDK_SET_STATE, SCATTER_GATHER_LIST,
+};
 use vrnic_abi::pci::REGISTER_BAR_SIZE;
 use vrnic_abi::regs;
 
@@ -41,7 +55,7 @@ struct State {
     adapter: AtomicUsize,
     dma: AtomicUsize,
     shared: AtomicUsize,
-    shared_physical: AtomicUsize,
+    shared_physical: AtomicI64,
     timer: AtomicUsize,
     item: AtomicUsize,
     notification: AtomicUsize,
@@ -53,7 +67,7 @@ static STATE: State = State {
     adapter: AtomicUsize::new(0),
     dma: AtomicUsize::new(0),
     shared: AtomicUsize::new(0),
-    shared_physical: AtomicUsize::new(0),
+    shared_physical: AtomicI64::new(0),
     timer: AtomicUsize::new(0),
     item: AtomicUsize::new(0),
     notification: AtomicUsize::new(0),
@@ -70,11 +84,11 @@ fn set(value: &AtomicUsize, pointer: *mut c_void) {
     value.store(number(pointer), Ordering::Relaxed);
 }
 
-const fn header(kind: u8, revision: u8, size: usize) -> NDIS_OBJECT_HEADER {
+fn header(kind: u8, revision: u8, size: usize) -> NDIS_OBJECT_HEADER {
     NDIS_OBJECT_HEADER {
         Type: kind,
         Revision: revision,
-        Size: size as u16,
+        Size: u16::try_from(size).unwrap_or(0),
     }
 }
 
@@ -224,9 +238,7 @@ fn allocate_shared_memory() {
         );
     };
     set(&STATE.shared, address);
-    STATE
-        .shared_physical
-        .store(physical.QuadPart as usize, Ordering::Relaxed);
+    STATE.shared_physical.store(physical.QuadPart, Ordering::Relaxed);
 }
 
 unsafe extern "system" fn timer_function(_: *mut c_void, _: *mut c_void, _: *mut c_void, _: *mut c_void) {}
@@ -247,6 +259,11 @@ fn allocate_timer() {
     set(&STATE.timer, timer);
 }
 
+/// The lower half of a number.
+fn half(value: u64) -> u32 {
+    u32::try_from(value & u64::from(u32::MAX)).unwrap_or(0)
+}
+
 /// Finds BAR0 in the resource list, and maps it.
 fn map_registers(parameters: usize) -> usize {
     // NDIS_MINIPORT_INIT_PARAMETERS.AllocatedResources; count at offset 4, descriptors of 20 bytes from offset 8.
@@ -261,7 +278,7 @@ fn map_registers(parameters: usize) -> usize {
             &raw mut address,
             get(&STATE.adapter),
             NDIS_PHYSICAL_ADDRESS { QuadPart: physical },
-            REGISTER_BAR_SIZE as u32,
+            half(REGISTER_BAR_SIZE),
         )
     };
     number(address)
@@ -281,8 +298,8 @@ fn break_rules_of_hardware(parameters: usize) {
         // A virtual address, which the device cannot use.
         let wild = STATE.shared.load(Ordering::Relaxed) as u64;
         for register in [regs::CMDQ_BASE_LO, regs::CMDQ_CPL_LO, regs::CMDQ_FETCH_LO] {
-            write(register, wild as u32);
-            write(register + 4, (wild >> 32) as u32);
+            write(register, half(wild));
+            write(register + 4, half(wild >> 32));
         }
         write(regs::CMDQ_LOG2, regs::CMDQ_LOG2_MIN);
         write(regs::CTRL, regs::CTRL_ENABLE);
@@ -404,7 +421,7 @@ unsafe extern "system" fn halt(_: NDIS_HANDLE, _: NDIS_HALT_ACTION) {
     // SAFETY: the work item that we have.
     unsafe { ndis::NdisFreeIoWorkItem(get(&STATE.item)) };
     let physical = NDIS_PHYSICAL_ADDRESS {
-        QuadPart: STATE.shared_physical.load(Ordering::Relaxed) as i64,
+        QuadPart: STATE.shared_physical.load(Ordering::Relaxed),
     };
     // SAFETY: what was allocated.
     unsafe { ndis::NdisMFreeSharedMemory(get(&STATE.adapter), SHARED, 1, get(&STATE.shared), physical) };

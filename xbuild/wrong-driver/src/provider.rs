@@ -6,7 +6,14 @@ use core::ffi::c_void;
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
-use ndk_sys::*;
+use ndk_sys::{
+    AF_INET, NDIS_HANDLE, NDIS_OPEN_NDK_ADAPTER_PARAMETERS, NDIS_STATUS, NDIS_STATUS_SUCCESS, NDK_ADAPTER,
+    NDK_FN_CLOSE_COMPLETION, NDK_FN_CONNECT_EVENT_CALLBACK, NDK_FN_CREATE_COMPLETION,
+    NDK_FN_REQUEST_COMPLETION, NDK_OBJECT_HEADER, NDK_OBJECT_HEADER_RESERVED_BLOCK, NDK_OBJECT_TYPE,
+    NDK_VERSION, NTSTATUS, NdkObjectTypeAdapter, NdkObjectTypeConnector, NdkObjectTypeCq,
+    NdkObjectTypeListener, SOCKADDR_IN, STATUS_BUFFER_TOO_SMALL, STATUS_INVALID_DEVICE_STATE,
+    STATUS_NOT_SUPPORTED, STATUS_PENDING, STATUS_SUCCESS,
+};
 
 use crate::faults::is;
 use crate::kernel::{
@@ -256,9 +263,10 @@ unsafe extern "system" fn listen(
         object(listener).header.NdkReserved.rf[0] = null_mut();
     }
     if is("NdkDispatchUsed") {
-        let table: *const ListenerTable = object(listener).dispatch.cast();
-        // SAFETY: the consumer's table, on purpose.
-        let _ = unsafe { ((*table).3)(listener, 0, 0) };
+        let table = number(object(listener).dispatch);
+        let get_local_address: GetAddress = peek(table + core::mem::offset_of!(ListenerTable, 3));
+        // SAFETY: a function of the consumer's table, on purpose.
+        let _ = unsafe { get_local_address(listener, 0, 0) };
     }
     if is("NdkPendingWithoutCompletion") {
         return STATUS_PENDING;
