@@ -282,13 +282,16 @@ fn only_documented_functions_of_three_modules_are_imported() {
     );
 }
 
+/// What the compiler calls of these depends on how it optimises.
+const CALLED_BY_THE_COMPILER: [&str; 4] = ["memcmp", "memcpy", "memmove", "memset"];
+
 /// A list that grows beyond what is used would let undocumented functions in unseen.
 #[test]
 fn the_lists_of_functions_name_only_what_is_used() {
     let mut imported = imports(&Image::driver()).expect("imports");
     imported.extend(imports(&Image::read("VRNIC_WRONG_SYS")).expect("imports"));
     for (module, definition) in IMPORTS {
-        for function in names(definition) {
+        for function in names(definition).filter(|name| !CALLED_BY_THE_COMPILER.contains(name)) {
             let used = imported
                 .iter()
                 .any(|(from, name)| from == module && name == function);

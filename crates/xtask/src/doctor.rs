@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use clap::Command;
 
 use crate::driver::TARGET;
-use crate::driver::toolchain::{self, Toolchain};
+use crate::driver::toolchain;
 use crate::packages::{self, Need};
 
 /// The subcommand.
@@ -31,6 +31,9 @@ pub fn run() -> Result<()> {
     report.heading("To check captures");
     report.needs(packages::TSHARK);
     print!("{}", report.text);
+    if report.too_old {
+        bail!("Debian's Rust compiler is too old for the driver; see above");
+    }
     if report.missing.is_empty() {
         return Ok(());
     }
@@ -44,6 +47,7 @@ pub fn run() -> Result<()> {
 struct Report {
     text: String,
     missing: Vec<&'static str>,
+    too_old: bool,
 }
 
 impl Report {
@@ -80,9 +84,10 @@ impl Report {
         self.needs(toolchain::DEBIAN_RUST);
         self.needs(toolchain::DEBIAN_CLIPPY);
         if toolchain::DEBIAN_RUST.iter().all(Need::is_met)
-            && let Err(error) = Toolchain::find()
+            && let Err(error) = toolchain::check_debian_version()
         {
             self.line(format_args!("  ✗ {error:#}"));
+            self.too_old = true;
         }
     }
 

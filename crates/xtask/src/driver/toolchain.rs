@@ -102,15 +102,7 @@ impl Toolchain {
             return Ok(Self::Rustup);
         }
         packages::ensure(DEBIAN_RUST).context(RUSTUP_ADVICE)?;
-        let found = debian_version()?;
-        if found < OLDEST {
-            let (major, minor) = OLDEST;
-            bail!(
-                "{DEBIAN_RUSTC} is Rust {}.{}, and {major}.{minor} or newer is needed.\n{RUSTUP_ADVICE}",
-                found.0,
-                found.1
-            );
-        }
+        check_debian_version()?;
         Ok(Self::Debian)
     }
 
@@ -193,14 +185,26 @@ fn ask_rustc(arguments: &[&str]) -> Result<String> {
     Ok(String::from_utf8(output.stdout)?.trim().to_owned())
 }
 
-/// Major and minor version of Debian's compiler.
-fn debian_version() -> Result<(u32, u32)> {
+/// Whether Debian's compiler is recent enough.
+///
+/// # Errors
+/// When it is not, or cannot be asked.
+pub fn check_debian_version() -> Result<()> {
     let output = Command::new(DEBIAN_RUSTC)
         .arg("--version")
         .output()
-        .context("cannot start Debian's rustc")?;
+        .with_context(|| format!("cannot start {DEBIAN_RUSTC}"))?;
     let text = String::from_utf8_lossy(&output.stdout);
-    parse_version(&text).with_context(|| format!("{DEBIAN_RUSTC} --version says {text:?}"))
+    let found = parse_version(&text).with_context(|| format!("{DEBIAN_RUSTC} --version says {text:?}"))?;
+    if found < OLDEST {
+        let (major, minor) = OLDEST;
+        bail!(
+            "{DEBIAN_RUSTC} is Rust {}.{}, and {major}.{minor} or newer is needed. {RUSTUP_ADVICE}",
+            found.0,
+            found.1
+        );
+    }
+    Ok(())
 }
 
 /// Reads `rustc 1.96.0 (…)`.
