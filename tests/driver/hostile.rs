@@ -39,7 +39,7 @@ fn a_thousand_requests_in_flight_on_two_listeners() {
     for incoming in &listeners {
         held.extend((0..EACH).map(|_| {
             next_or(incoming, || {
-                drop(peer.persist(&attempts, 2, Duration::from_millis(50)))
+                drop(peer.persist(&attempts, 2, Duration::from_millis(50)));
             })
         }));
     }

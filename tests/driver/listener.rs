@@ -136,7 +136,7 @@ fn addresses_need_room() {
     for (incoming, target, size) in [(&four, v4(7107), 16), (&six, v6(7107), 28)] {
         assert_eq!(incoming.listener().local_address(), Ok(target));
         let attempt = peer.connect(target, b"").expect("there is a way");
-        let connector = next(&incoming);
+        let connector = next(incoming);
         assert_eq!(connector.local_address(), Ok(target));
         let from = connector.peer_address().expect("it has a peer");
         assert_eq!(from.port(), 50_000, "the port of the RDMA IP CM header");

@@ -89,10 +89,10 @@ fn a_device_that_does_not_start_gives_everything_back() {
         ("no command is fetched", |faults| faults.silence(true)),
         ("no command completes", |faults| faults.hold(Hold::All)),
         ("QUERY_DEVICE fails", |faults| {
-            faults.answer(Opcode::QUERY_DEVICE, Status::INTERNAL_ERROR, 7, 1)
+            faults.answer(Opcode::QUERY_DEVICE, Status::INTERNAL_ERROR, 7, 1);
         }),
         ("CREATE_EQ fails", |faults| {
-            faults.answer(Opcode::CREATE_EQ, Status::NO_RESOURCES, 7, 1)
+            faults.answer(Opcode::CREATE_EQ, Status::NO_RESOURCES, 7, 1);
         }),
     ];
     for (name, broken) in breaks {
@@ -112,7 +112,7 @@ fn without_its_cm_service_it_is_still_a_network_adapter() {
     let mut config = MachineConfig::new(sys());
     config.before_start = Some(Arc::new(|nic| {
         nic.faults()
-            .answer(Opcode::CM_ENABLE, Status::INTERNAL_ERROR, 7, 1)
+            .answer(Opcode::CM_ENABLE, Status::INTERNAL_ERROR, 7, 1);
     }));
     let machine = Machine::start(config).expect("the miniport starts");
     assert!(machine.open_ndk(VERSION_1_2).is_err(), "NDK does not");

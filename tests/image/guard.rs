@@ -203,7 +203,7 @@ fn every_handler_is_in_the_guard_table() {
         config.guard_cf_function_count = U64::new(LE, config.guard_cf_function_count.get(LE) / 2);
     });
     let without = with_load_config(&image, |config| {
-        config.guard_flags = U32::new(LE, pe::GuardFlags(0))
+        config.guard_flags = U32::new(LE, pe::GuardFlags(0));
     });
     let short = image.with_bytes(
         image.offset(load_config(&image).expect("one").0),

@@ -2,6 +2,7 @@
 
 use object::LittleEndian as LE;
 use object::pe;
+use object::read::pe::ResourceDirectoryEntryData;
 
 use crate::pe::Image;
 use crate::{Verdict, pass_and_fail};
@@ -38,7 +39,7 @@ fn resource(image: &Image) -> Result<&[u8], String> {
             .first()
             .map(|name| name.data(directory))
             .transpose()?
-            .and_then(|data| data.table())
+            .and_then(ResourceDirectoryEntryData::table)
         else {
             return Ok(None);
         };
@@ -48,7 +49,7 @@ fn resource(image: &Image) -> Result<&[u8], String> {
             .map(|language| language.data(directory))
             .transpose()?;
         Ok(data
-            .and_then(|data| data.data())
+            .and_then(ResourceDirectoryEntryData::data)
             .map(|data| (data.offset_to_data.get(LE), data.size.get(LE))))
     };
     let (address, size) = find()

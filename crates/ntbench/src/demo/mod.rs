@@ -15,7 +15,8 @@ use clap::{Arg, ArgMatches, Command, value_parser};
 use ladder::Ladder;
 use ndk_sys::{NTSTATUS, STATUS_SUCCESS};
 use roce_wire::cm::{CmMessage, RejectReason};
-use std::io::{self, BufRead, Write};
+use std::fmt::Write as _;
+use std::io::{self, BufRead, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -276,7 +277,11 @@ fn readable(field: &[u8]) -> String {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string does not fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 #[cfg(test)]
