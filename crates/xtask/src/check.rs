@@ -76,7 +76,8 @@ pub fn bench(arguments: &ArgMatches) -> Result<()> {
 /// When something is not as it should be.
 pub fn lint() -> Result<()> {
     packages::ensure(packages::HOST_BUILD)?;
-    succeed(cargo("fmt").args(["--all", "--check"]))?;
+    succeed(cargo("fmt").args(["--all", "--check"]))
+        .context("the formatting is not rustfmt's: run cargo fmt")?;
     succeed(cargo("clippy").args(["--workspace", "--all-targets", "--", "--deny", "warnings"]))?;
     driver::clippy()
 }
