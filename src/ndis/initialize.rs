@@ -217,6 +217,11 @@ impl Adapter {
             .map_err(|status| Failure::new(EVENT_NDIS_RESOURCE_CONFLICT, "no DMA channel", status))?;
         let _empty = self.dma.set(dma);
         let nic = Nic::bring_up(passive, &resources)?;
+        wdk::println!(
+            "vrnic: firmware {:#x}, {} GIDs",
+            nic.firmware_version(),
+            nic.info().gid_entries
+        );
         let _empty = self.nic.set(nic.clone());
         let message = self.connect_interrupt(passive, this)?;
         nic.start_events(passive, message)?;

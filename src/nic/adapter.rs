@@ -43,7 +43,7 @@ impl Drop for Nic {
 impl Nic {
     pub(super) fn new(device: Device, commands: CommandQueue) -> Self {
         let mac = device.mac();
-        let gids = SpinLock::new(GidTable::new());
+        let gids = SpinLock::new(GidTable::new(0));
         Self {
             device,
             commands,
@@ -59,6 +59,7 @@ impl Nic {
     }
 
     pub(super) fn set_info(&mut self, info: DeviceInfo) {
+        self.gids = SpinLock::new(GidTable::new(info.gid_entries.get()));
         self.info = info;
     }
 

@@ -37,7 +37,11 @@ impl GidAddress {
 
 /// What the driver believes that the device has.
 #[derive(Clone, Debug)]
-pub struct GidTable([Option<[u8; 16]>; ENTRIES]);
+pub struct GidTable {
+    entries: [Option<[u8; 16]>; ENTRIES],
+    /// So many entries exist.
+    size: u16,
+}
 
 /// A change that brings the device closer to the wanted addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,10 +53,13 @@ pub enum Change {
 }
 
 impl GidTable {
-    /// An empty table, as after reset.
+    /// An empty table of a device that has `size` entries; more than [`ENTRIES`] are not used.
     #[must_use]
-    pub const fn new() -> Self {
-        Self([None; ENTRIES])
+    pub const fn new(size: u16) -> Self {
+        Self {
+            entries: [None; ENTRIES],
+            size,
+        }
     }
 
     /// The next change towards exactly `wanted`, or `None` when there is nothing more to do: entries that stay keep their
@@ -63,7 +70,9 @@ impl GidTable {
         if let Some(entry) = unwanted {
             return Some(Change::Clear(entry));
         }
-        let (index, _free) = (0..GID_ENTRIES).zip(&self.0).find(|(_, entry)| entry.is_none())?;
+        let (index, _free) = (0..self.size)
+            .zip(&self.entries)
+            .find(|(_, entry)| entry.is_none())?;
         let gid = *wanted
             .iter()
             .find(|gid| !self.iter().any(|entry| entry.gid == **gid))?;
@@ -73,21 +82,15 @@ impl GidTable {
     /// The device has made the change.
     pub fn apply(&mut self, change: Change) {
         match change {
-            Change::Clear(entry) => self.0[usize::from(entry.index)] = None,
-            Change::Set(entry) => self.0[usize::from(entry.index)] = Some(entry.gid),
+            Change::Clear(entry) => self.entries[usize::from(entry.index)] = None,
+            Change::Set(entry) => self.entries[usize::from(entry.index)] = Some(entry.gid),
         }
     }
 
     /// Entries in use.
     pub fn iter(&self) -> impl Iterator<Item = GidAddress> {
         let entry = |(index, gid): (u16, &Option<[u8; 16]>)| gid.map(|gid| GidAddress { index, gid });
-        (0..GID_ENTRIES).zip(&self.0).filter_map(entry)
-    }
-}
-
-impl Default for GidTable {
-    fn default() -> Self {
-        Self::new()
+        (0..self.size).zip(&self.entries).filter_map(entry)
     }
 }
 
@@ -113,7 +116,7 @@ mod tests {
 
     #[test]
     fn addresses_that_stay_keep_their_index() {
-        let mut table = GidTable::new();
+        let mut table = GidTable::new(GID_ENTRIES);
         assert_eq!(settle(&mut table, &[gid(1), gid(2), gid(3)]), 3);
         assert_eq!(settle(&mut table, &[gid(3), gid(4), gid(1)]), 2);
         let entries: Vec<_> = table.iter().map(|entry| (entry.index, entry.gid[15])).collect();
@@ -124,11 +127,14 @@ mod tests {
 
     #[test]
     fn duplicates_and_too_many_do_no_harm() {
-        let mut table = GidTable::new();
+        let mut table = GidTable::new(GID_ENTRIES);
         assert_eq!(settle(&mut table, &[gid(1), gid(1)]), 1);
         let many: Vec<_> = (0..100).map(gid).collect();
         settle(&mut table, &many);
         assert_eq!(table.iter().count(), ENTRIES);
+        let mut small = GidTable::new(2);
+        settle(&mut small, &many);
+        assert_eq!(small.iter().count(), 2);
     }
 
     #[test]

@@ -290,7 +290,7 @@ mod tests {
                             abandoned.retain(|tag| *tag != number);
                         }
                         Err(NotInFlight) => prop_assert!(
-                            !abandoned.contains(&number) && !(held.contains(&number) && slots.outcome(number).is_none())
+                            !abandoned.contains(&number) && (!held.contains(&number) || slots.outcome(number).is_some())
                         ),
                     },
                     _ if held.is_empty() => {}

@@ -41,11 +41,6 @@ impl<T> SpinLock<T> {
             not_send: PhantomData,
         }
     }
-
-    /// The value, without locking: the exclusive borrow proves that nobody else can have it.
-    pub fn get_mut(&mut self) -> &mut T {
-        self.value.get_mut()
-    }
 }
 
 /// A held [`SpinLock`].

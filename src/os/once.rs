@@ -19,6 +19,10 @@ unsafe impl<T: Send> Send for SetOnce<T> {}
 // SAFETY: readers get shared references (`Sync`), and the writer hands its value over (`Send`).
 unsafe impl<T: Send + Sync> Sync for SetOnce<T> {}
 
+#[expect(
+    clippy::new_without_default,
+    reason = "always in a structure that is made field by field"
+)]
 impl<T> SetOnce<T> {
     /// An empty cell.
     pub const fn new() -> Self {
@@ -54,17 +58,5 @@ impl<T> SetOnce<T> {
         }
         // SAFETY: SET is stored after the value and the value does not change while `self` is borrowed.
         unsafe { (*self.value.get()).as_ref() }
-    }
-
-    /// Takes the value out; the cell is empty again.
-    pub fn take(&mut self) -> Option<T> {
-        *self.state.get_mut() = EMPTY;
-        self.value.get_mut().take()
-    }
-}
-
-impl<T> Default for SetOnce<T> {
-    fn default() -> Self {
-        Self::new()
     }
 }

@@ -44,12 +44,6 @@ impl Instant {
         Self(self.0.saturating_sub(hundred_ns(duration).cast_unsigned()))
     }
 
-    /// Time since then.
-    #[must_use]
-    pub fn elapsed(self) -> Duration {
-        Self::now().saturating_since(self)
-    }
-
     /// Time from `earlier` to `self`, zero if it is the other way around.
     #[must_use]
     pub const fn saturating_since(self, earlier: Self) -> Duration {
