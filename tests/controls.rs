@@ -14,6 +14,7 @@ use std::thread;
 /// Further ways to break a rule: its name, a hyphen, and the way.
 const VARIANTS: &[&str] = &[
     "InvalidAccess-wild",
+    "InvalidAccess-unmapped",
     "PoolBadFree-unknown",
     "NdkObjectHeader-version",
     "NdkObjectHeader-reserved",

@@ -6,6 +6,7 @@
 #![expect(unsafe_code, reason = "maps pages and touches raw driver memory")]
 
 use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr;
 
 /// Size of a page on x86-64.
@@ -102,6 +103,23 @@ pub fn map_twice(executable: usize, size: usize) -> usize {
     // SAFETY: the descriptor is ours; the mappings keep the memory.
     unsafe { libc::close(file) };
     writable
+}
+
+/// Maps `size` bytes of a file, shared, readable and writable, at `address`, which the caller has reserved.
+///
+/// # Errors
+/// What `mmap` says.
+pub fn map_file(address: usize, size: usize, file: BorrowedFd<'_>) -> io::Result<()> {
+    let protection = libc::PROT_READ | libc::PROT_WRITE;
+    let flags = libc::MAP_SHARED | libc::MAP_FIXED;
+    let address = address as *mut libc::c_void;
+    // SAFETY: the caller owns the range that is replaced.
+    let result = unsafe { libc::mmap(address, size, protection, flags, file.as_raw_fd(), 0) };
+    if result == libc::MAP_FAILED {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
 }
 
 /// Gives a mapping back.

@@ -35,7 +35,7 @@ macro_rules! later {
 
 /// The faults of this file and of `provider`.
 pub const FAULTS: &[Fault] = later! {
-    "CallAfterUnload" "RegisterAccess" "DmaUnmapped"
+    "CallAfterUnload" "InvalidAccess-unmapped" "RegisterAccess" "DmaUnmapped"
     "NdisObjectHeader" "NdisHandle" "NdisDeregisterMiniportDriver" "NdisSetOptionalHandlers" "NdisMiniportAttributes"
     "NdisCompletion" "NdisPauseFailed" "NdisResourceLeak" "NdisResourceNotHeld" "NdisSharedMemoryOrder" "PeriodicTimer"
     "NdisTimerFreed" "NdisWorkItemQueued" "NdisWorkItemFreed" "NdisDoubleOidComplete" "NdisTimedOidComplete"
@@ -289,6 +289,13 @@ fn break_rules_of_hardware(parameters: usize) {
         let registers = map_registers(parameters);
         // SAFETY: a register, in a way in which registers cannot be accessed.
         unsafe { core::arch::asm!("lock xadd [{}], {:e}", in(reg) registers, inout(reg) 1 => _) };
+    }
+    if is("InvalidAccess-unmapped") {
+        let registers = map_registers(parameters);
+        let size = half(REGISTER_BAR_SIZE);
+        // SAFETY: what was just mapped.
+        unsafe { ndis::NdisMUnmapIoSpace(get(&STATE.adapter), pointer(registers), size) };
+        let _: u32 = peek(registers);
     }
     if is("DmaUnmapped") {
         let registers = map_registers(parameters);

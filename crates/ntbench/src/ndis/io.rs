@@ -56,6 +56,7 @@ extern "win64" fn ndis_m_unmap_io_space(handle: u64, address: u64, length: u32) 
     if miniport.ledger.give_back(Kind::Mapping, address) != Some(length as usize) {
         resources::not_there(Kind::Mapping, address)
     }
+    miniport.slot.unmap(usize::try_from(address).unwrap_or(0));
 }
 
 extern "win64" fn ndis_m_register_scatter_gather_dma(

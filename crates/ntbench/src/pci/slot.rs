@@ -5,9 +5,11 @@ use super::iommu::Iommu;
 use crate::cpu::irql::DEVICE_LEVEL;
 use crate::cpu::mmio::{self, Registers, Trap};
 use crate::cpu::vp;
-use crate::memory;
+use crate::memory::{self, Protection};
 use parking_lot::Mutex;
+use std::collections::BTreeMap;
 use std::io;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use vrnic_abi::pci::{
     DOORBELL_BAR, DOORBELL_BAR_SIZE, MSIX_BAR, MSIX_BAR_SIZE, REGISTER_BAR, REGISTER_BAR_SIZE, VECTORS,
@@ -64,13 +66,47 @@ impl Registers for Bar0 {
     }
 }
 
+/// A BAR as a driver has mapped it. When it is dropped its addresses stay reserved, so that whoever still uses them faults.
+enum Mapping {
+    Registers { _trap: Trap },
+    Doorbells { address: usize, size: usize },
+}
+
+impl Mapping {
+    /// Maps a whole BAR; where it is.
+    fn new(nic: &Arc<Nic>, bar: &Bar) -> Option<(Self, usize)> {
+        let size = usize::try_from(bar.size).ok()?;
+        let address = memory::reserve(size);
+        let mapping = match bar.index {
+            REGISTER_BAR => Self::Registers {
+                _trap: mmio::trap(address, size, Arc::new(Bar0(Arc::clone(nic)))),
+            },
+            DOORBELL_BAR => {
+                memory::map_file(address, size, nic.doorbells().as_fd()).ok()?;
+                Self::Doorbells { address, size }
+            }
+            _ => return None,
+        };
+        Some((mapping, address))
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        if let Self::Doorbells { address, size } = *self {
+            memory::protect(address, size, Protection::None);
+        }
+    }
+}
+
 /// See the module.
 pub struct Slot {
     nic: Arc<Nic>,
     iommu: Arc<Iommu>,
     messages: Arc<Messages>,
     bars: [Bar; 3],
-    registers: Trap,
+    /// What is mapped, by the address that the driver got.
+    mappings: Mutex<BTreeMap<usize, Mapping>>,
 }
 
 impl Slot {
@@ -106,14 +142,12 @@ impl Slot {
                 size: MSIX_BAR_SIZE,
             },
         ];
-        let size = usize::try_from(REGISTER_BAR_SIZE).map_err(io::Error::other)?;
-        let registers = mmio::trap(memory::reserve(size), size, Arc::new(Bar0(Arc::clone(&nic))));
         Ok(Self {
             nic,
             iommu,
             messages,
             bars,
-            registers,
+            mappings: Mutex::default(),
         })
     }
 
@@ -141,7 +175,7 @@ impl Slot {
         VECTORS
     }
 
-    /// Where a driver finds `length` bytes at `physical`: `None` if that is not inside one BAR that drivers may map.
+    /// Maps `length` bytes at `physical` and says where: `None` if that is not inside one BAR that drivers may map.
     #[must_use]
     pub fn map(&self, physical: u64, length: u64) -> Option<usize> {
         let bar = self.bars.iter().find(|bar| {
@@ -150,11 +184,14 @@ impl Slot {
                 && length <= bar.size - (physical - bar.address)
         })?;
         let offset = usize::try_from(physical - bar.address).ok()?;
-        match bar.index {
-            REGISTER_BAR => Some(self.registers.address() + offset),
-            DOORBELL_BAR => Some(self.nic.doorbells().as_ptr() as usize + offset),
-            _ => None,
-        }
+        let (mapping, address) = Mapping::new(&self.nic, bar)?;
+        self.mappings.lock().insert(address + offset, mapping);
+        Some(address + offset)
+    }
+
+    /// Undoes [`Slot::map`].
+    pub fn unmap(&self, address: usize) {
+        self.mappings.lock().remove(&address);
     }
 
     /// Connects the interrupt: from now on `service` runs at device level for each message. `None` disconnects; messages
