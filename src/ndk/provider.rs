@@ -232,7 +232,7 @@ impl Provider {
                 let connection = request.connection;
                 if Listener::deliver(request).is_err() {
                     let refusal = self.cm.lock().refuse(now(), connection);
-                    self.post_if_any(refusal);
+                    self.post_if_any(refusal.as_ref());
                 }
             }
         }
@@ -304,12 +304,12 @@ impl Provider {
     /// A connector is closed: an unanswered request is rejected implicitly.
     pub(super) fn abandon(&self, connection: ConnectionId) {
         let refusal = self.cm.lock().close(now(), connection);
-        self.post_if_any(refusal);
+        self.post_if_any(refusal.as_ref());
     }
 
-    fn post_if_any(&self, outgoing: Option<Outgoing>) {
+    fn post_if_any(&self, outgoing: Option<&Outgoing>) {
         if let Some(outgoing) = outgoing {
-            self.post(&outgoing);
+            self.post(outgoing);
         }
     }
 
