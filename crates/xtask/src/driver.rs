@@ -125,13 +125,24 @@ pub fn clippy_command() -> clap::Command {
         .about("Run clippy on the code that only Windows compiles; warnings are errors")
 }
 
-/// Runs clippy over the driver and the packages of `xbuild`, for the Windows target, with warnings as errors.
+/// Checks the formatting of the packages of `xbuild`, and runs clippy over them and over the driver for the Windows
+/// target, with warnings as errors.
 ///
 /// # Errors
-/// When clippy cannot be had, and when it finds something.
+/// When clippy cannot be had, and when something is not as it should be.
 pub fn clippy() -> Result<()> {
     let toolchain = set_up()?;
     let wrapper = toolchain.clippy_driver()?;
+    let xbuild = paths::workspace().join("xbuild");
+    succeed(
+        crate::cargo::cargo("fmt")
+            .current_dir(&xbuild)
+            .args(["--all", "--check"]),
+    )?;
+    // Everything but the stand-in is compiled for Windows only.
+    let mut stand_in = crate::cargo::cargo("clippy");
+    stand_in.args(["--package", "wdk-build", "--", "--deny", "warnings"]);
+    succeed(stand_in.current_dir(&xbuild))?;
     for image in [Image::Vrnic, Image::Wrong] {
         let mut cargo = cargo(toolchain, "check")?;
         // As in a build, so that the generated bindings are shared with it.

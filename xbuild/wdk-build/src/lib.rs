@@ -136,9 +136,10 @@ impl Config {
     ) -> Result<String, ConfigError> {
         let mut contents = String::new();
         for subset in subsets {
-            for header in self.headers(subset)? {
-                contents.push_str(&format!("#include \"{header}\"\n"));
-            }
+            contents.extend(
+                self.headers(subset)?
+                    .map(|header| format!("#include \"{header}\"\n")),
+            );
         }
         Ok(contents)
     }
