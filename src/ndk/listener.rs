@@ -106,7 +106,10 @@ impl Listener {
     }
 
     /// `NdkListen`. A failure leaves the listener as it was, so it may be tried again.
-    fn listen(listener: &ObjectRef<Self>, local: SocketAddr) -> Result<(), NTSTATUS> {
+    ///
+    /// It has a reference of its own: a connect event may come, and the consumer close the listener in it, before this
+    /// returns.
+    fn listen(listener: ObjectRef<Self>, local: SocketAddr) -> Result<(), NTSTATUS> {
         {
             let mut state = listener.state.lock();
             match *state {
@@ -115,20 +118,18 @@ impl Listener {
             }
         }
         let result = listener.adapter.provider().listen(local, listener.clone());
-        let mut state = listener.state.lock();
-        match result {
-            Ok((id, port)) => {
-                *state = State::Listening {
-                    id,
-                    local: SocketAddr::new(local.ip(), port),
-                };
-                Ok(())
-            }
-            Err(status) => {
-                *state = State::Idle;
-                Err(status)
-            }
+        *listener.state.lock() = match result {
+            Ok((id, port)) => State::Listening {
+                id,
+                local: SocketAddr::new(local.ip(), port),
+            },
+            Err(_) => State::Idle,
+        };
+        if listener.common.is_closing() {
+            // A close that came meanwhile has not found anything to stop.
+            listener.closing();
         }
+        result.map(|_| ())
     }
 
     /// Hands a request to the consumer: its connect event callback runs before this returns. IRQL <= DISPATCH, no lock
@@ -167,7 +168,7 @@ unsafe extern "system" fn listen(
     let listener = unsafe { object::reference::<Listener, _>(listener) };
     // SAFETY: the consumer's `SOCKADDR` of `length` bytes, readable during the call.
     let local = unsafe { slice::from_raw_parts(local.cast::<u8>(), length as usize) };
-    match address::parse(local).and_then(|local| Listener::listen(&listener, local)) {
+    match address::parse(local).and_then(|local| Listener::listen(ObjectRef::clone(&listener), local)) {
         Ok(()) => STATUS_SUCCESS,
         Err(status) => status,
     }

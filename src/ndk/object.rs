@@ -71,6 +71,11 @@ impl Common {
     pub fn stop(&self) {
         self.lifetime.stop();
     }
+
+    /// Whether the consumer has closed the object.
+    pub fn is_closing(&self) -> bool {
+        self.lifetime.is_closing()
+    }
 }
 
 /// The header of a new object: `NdkReserved` is zeroed here and not touched again (`NDK_OBJECT_HEADER`).
