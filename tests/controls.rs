@@ -31,14 +31,15 @@ fn setting(name: &str) -> OsString {
 
 /// What the check of `wrong.sys` said: exit code, and standard error.
 fn check(fault: &str) -> (Option<i32>, String) {
-    check_image(&PathBuf::from(setting("VRNIC_WRONG_SYS")), fault)
+    check_image(&PathBuf::from(setting("VRNIC_WRONG_SYS")), fault, &[])
 }
 
-fn check_image(image: &Path, fault: &str) -> (Option<i32>, String) {
+fn check_image(image: &Path, fault: &str, options: &[&str]) -> (Option<i32>, String) {
     let output = Command::new(setting("VRNIC_NTBENCH"))
         .arg("check")
         .arg(image)
         .args(["--fault", fault])
+        .args(options)
         .output()
         .expect("ntbench starts");
     (
@@ -102,6 +103,30 @@ fn a_fault_that_there_is_not_is_an_error() {
     assert!(report.contains("DriverEntry failed with 0xc0000034"), "{report}");
 }
 
+#[test]
+fn with_low_resources_each_allocation_fails_once() {
+    let image = PathBuf::from(setting("VRNIC_WRONG_SYS"));
+    let unchecked = "InvalidAccess-allocation";
+    let (code, report) = check_image(&image, unchecked, &[]);
+    assert_eq!(code, Some(0), "the allocation succeeds\n{report}");
+    let (code, report) = check_image(&image, unchecked, &["--low-resources"]);
+    assert_eq!(
+        code,
+        Some(EXIT_CODE),
+        "the allocation fails, and the driver does not look\n{report}"
+    );
+    assert!(report.starts_with("VERIFIER rule=InvalidAccess "), "{report}");
+}
+
+#[test]
+fn the_driver_breaks_no_rule() {
+    let image = PathBuf::from(setting("VRNIC_SYS"));
+    for options in [&[][..], &["--low-resources"]] {
+        let (code, report) = check_image(&image, "vrnic", options);
+        assert_eq!(code, Some(0), "{options:?}\n{report}");
+    }
+}
+
 /// The image with an import under another name of the same length, with the letters at even and at odd places only
 /// swapped among themselves: so the checksum, a sum of 16-bit words, stays right.
 fn with_renamed_import(image: &[u8], name: &str, other: &str) -> Vec<u8> {
@@ -128,7 +153,7 @@ fn an_import_that_the_bench_has_not_is_named() {
         with_renamed_import(&image, "IoFreeWorkItem", "IoFreeroWkItem"),
     )
     .expect("there is room");
-    let (code, report) = check_image(&path, "none");
+    let (code, report) = check_image(&path, "none", &[]);
     assert_eq!(code, Some(1), "{report}");
     assert!(
         report.contains("IoFreeroWkItem") && report.contains("ntoskrnl.exe"),

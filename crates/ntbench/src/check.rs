@@ -8,10 +8,12 @@ use crate::ndk::{self, Connector, Listener};
 use crate::nt::driver::Driver;
 use crate::pci::slot::Slot;
 use crate::pe::file::LoadError;
+use crate::verifier::faults;
 use crate::verifier::limits::Limits;
 use crate::{Config, Kernel};
 use ndk_sys::{NDIS_STATUS, NTSTATUS, OID_GEN_STATISTICS, OID_NDK_SET_STATE};
 use parking_lot::Mutex;
+use std::collections::BTreeSet;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -64,9 +66,44 @@ impl Wire for Unplugged {
 /// # Errors
 /// See [`CheckError`].
 pub fn run(path: &Path, service: &str) -> Result<(), CheckError> {
+    run_with(path, service, None)
+}
+
+/// How often a driver was run with failing allocations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LowResources {
+    /// How many runs it took until nothing new failed.
+    pub runs: usize,
+    /// How many requests for memory and other resources, told apart by their call stacks, have failed.
+    pub failures: usize,
+}
+
+/// As [`run`], again and again: each request for a resource fails the first time that it is made, until a run in which
+/// all succeed. Nothing may break, leak or hang on the way.
+///
+/// # Errors
+/// As [`run`], if a run fails in which no request did.
+pub fn run_low_resources(path: &Path, service: &str) -> Result<LowResources, CheckError> {
+    let mut failed = BTreeSet::new();
+    for runs in 1.. {
+        let result = run_with(path, service, Some(failed.clone()));
+        let seen = faults::seen();
+        if seen.len() == failed.len() {
+            return result.map(|()| LowResources {
+                runs,
+                failures: failed.len(),
+            });
+        }
+        failed = seen;
+    }
+    unreachable!("a driver has a finite number of call stacks")
+}
+
+fn run_with(path: &Path, service: &str, fault_injection: Option<BTreeSet<String>>) -> Result<(), CheckError> {
     let kernel = Kernel::boot(&Config {
         echo_debug: false,
         limits: LIMITS,
+        fault_injection,
         ..Config::default()
     });
     let mut driver = kernel.load(path, service)?;

@@ -1,6 +1,6 @@
 //! The bench's command line.
 
-use clap::{Arg, ArgMatches, Command, value_parser};
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use ntbench::exports::{self, Binding};
 use ntbench::verifier::{Rule, irql};
 use ntbench::{Config, Kernel};
@@ -31,6 +31,10 @@ fn command() -> Command {
     let fault = Arg::new("fault")
         .long("fault")
         .help("Name of the service, by which wrong.sys chooses the rule to break");
+    let low_resources = Arg::new("low-resources")
+        .long("low-resources")
+        .action(ArgAction::SetTrue)
+        .help("Let each request for memory and other resources fail once");
     let processors = Arg::new("processors")
         .long("processors")
         .default_value("2")
@@ -49,7 +53,7 @@ fn command() -> Command {
         .subcommand(
             Command::new("check")
                 .about("Take a driver through everything that the bench can do with it; exit code 86 is a broken rule")
-                .args([path, fault]),
+                .args([path, fault, low_resources]),
         )
         .subcommand(demo::command())
         .subcommand(Command::new("imports").about("List the exports that drivers can import, with their IRQL rules"))
@@ -98,7 +102,13 @@ fn check(arguments: &ArgMatches) -> ExitCode {
         .get_one::<String>("fault")
         .cloned()
         .unwrap_or_else(|| service_name(path));
-    match check::run(path, &service) {
+    let result = if arguments.get_flag("low-resources") {
+        check::run_low_resources(path, &service)
+            .map(|done| println!("{} requests have failed in {} runs", done.failures, done.runs))
+    } else {
+        check::run(path, &service)
+    };
+    match result {
         Ok(()) => {
             println!("no rule was broken");
             ExitCode::SUCCESS

@@ -5,12 +5,12 @@ use super::header::{self, Expected};
 use crate::cpu::call::call;
 use crate::exports;
 use crate::memory;
-use crate::verifier::{BugCheck, Rule, Violation};
+use crate::verifier::{BugCheck, Rule, Violation, faults};
 use ndk_sys::{
     NDIS_MINIPORT_DRIVER_CHARACTERISTICS, NDIS_NDK_PROVIDER_CHARACTERISTICS,
     NDIS_OBJECT_TYPE_MINIPORT_DRIVER_CHARACTERISTICS, NDIS_OBJECT_TYPE_NDK_PROVIDER_CHARACTERISTICS,
     NDIS_STATUS, NDIS_STATUS_BAD_CHARACTERISTICS, NDIS_STATUS_BAD_VERSION, NDIS_STATUS_NOT_SUPPORTED,
-    NDIS_STATUS_SUCCESS,
+    NDIS_STATUS_RESOURCES, NDIS_STATUS_SUCCESS,
 };
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -110,6 +110,9 @@ extern "win64" fn ndis_m_register_miniport_driver(
     }
     if !has_mandatory_handlers(&handlers) {
         return NDIS_STATUS_BAD_CHARACTERISTICS;
+    }
+    if faults::allocation_fails() {
+        return NDIS_STATUS_RESOURCES;
     }
     let registration = Arc::new(Registration {
         driver_object,

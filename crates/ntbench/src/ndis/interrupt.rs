@@ -9,12 +9,12 @@ use crate::cpu::irql::{DEVICE_LEVEL, RaisedIrql};
 use crate::cpu::vp::{self, Dpc};
 use crate::exports;
 use crate::memory;
-use crate::verifier::limits;
+use crate::verifier::{faults, limits};
 use ndk_sys::{
     BOOLEAN, GROUP_AFFINITY, IO_INTERRUPT_MESSAGE_INFO, NDIS_CONNECT_MESSAGE_BASED,
     NDIS_MINIPORT_INTERRUPT_CHARACTERISTICS, NDIS_OBJECT_TYPE_MINIPORT_INTERRUPT,
     NDIS_SIZEOF_MINIPORT_INTERRUPT_CHARACTERISTICS_REVISION_1, NDIS_STATUS, NDIS_STATUS_BAD_CHARACTERISTICS,
-    NDIS_STATUS_SUCCESS,
+    NDIS_STATUS_RESOURCES, NDIS_STATUS_SUCCESS,
 };
 use parking_lot::{Condvar, Mutex, ReentrantMutex};
 use std::sync::{Arc, Weak};
@@ -155,6 +155,9 @@ extern "win64" fn ndis_m_register_interrupt_ex(
     if value.MsiSupported == 0 || value.InterruptHandler.is_none() || value.InterruptDpcHandler.is_none() {
         // NDIS wants the line handlers as well, for systems that give no messages; the bench always gives them.
         return NDIS_STATUS_BAD_CHARACTERISTICS;
+    }
+    if faults::allocation_fails() {
+        return NDIS_STATUS_RESOURCES;
     }
     let messages = miniport.slot.messages();
     let locks = if value.MsiSyncWithAllMessages == 0 {

@@ -7,10 +7,10 @@ use super::resources::{self, Kind};
 use crate::exports;
 use crate::memory;
 use crate::pci::iommu::Shared;
-use crate::verifier::{BugCheck, Rule, Violation};
+use crate::verifier::{BugCheck, Rule, Violation, faults};
 use ndk_sys::{
     NDIS_OBJECT_TYPE_SG_DMA_DESCRIPTION, NDIS_SIZEOF_SG_DMA_DESCRIPTION_REVISION_1, NDIS_STATUS,
-    NDIS_STATUS_RESOURCE_CONFLICT, NDIS_STATUS_SUCCESS,
+    NDIS_STATUS_RESOURCE_CONFLICT, NDIS_STATUS_RESOURCES, NDIS_STATUS_SUCCESS,
 };
 use std::sync::Arc;
 
@@ -41,6 +41,9 @@ extern "win64" fn ndis_m_map_io_space(
     length: u32,
 ) -> NDIS_STATUS {
     let miniport = handles::get::<Miniport>(handle);
+    if faults::allocation_fails() {
+        return NDIS_STATUS_RESOURCES;
+    }
     let Some(address) = miniport.slot.map(physical, length.into()) else {
         return NDIS_STATUS_RESOURCE_CONFLICT;
     };
@@ -74,6 +77,9 @@ extern "win64" fn ndis_m_register_scatter_gather_dma(
             size: NDIS_SIZEOF_SG_DMA_DESCRIPTION_REVISION_1,
         },
     );
+    if faults::allocation_fails() {
+        return NDIS_STATUS_RESOURCES;
+    }
     let dma = handles::open(Arc::new(Dma(Arc::clone(&miniport))));
     miniport.ledger.take(Kind::Dma, dma, 0);
     memory::write(dma_out, dma);
@@ -107,7 +113,7 @@ extern "win64" fn ndis_m_allocate_shared_memory(
     if !miniport.ledger.has(Kind::Dma) {
         dma_order("NdisMAllocateSharedMemory was called without a DMA registration")
     }
-    if crate::verifier::faults::allocation_fails() {
+    if faults::allocation_fails() {
         memory::write(virtual_out, 0_u64);
         return;
     }

@@ -57,6 +57,12 @@ faults! {
         free(memory);
         black_box(peek::<u8>(memory));
     },
+    "InvalidAccess-allocation" => |_| {
+        // Only when the allocation fails.
+        let memory = pool(16);
+        poke(memory, 1_u8);
+        free(memory);
+    },
     "PoolLeak" => |_| {
         pool(32);
     },
