@@ -12,7 +12,7 @@
 //! | `device` | registers, doorbells, reset |
 //! | `command_queue` | posts commands and gets their results |
 //! | `events` | the event queue and the ring of received datagrams |
-//! | `bring_up`, `adapter` | [`Nic`]: all of it together |
+//! | `bring_up`, `adapter` | `Nic`: all of it together |
 
 pub mod command;
 pub mod gid;

@@ -95,7 +95,7 @@ impl Layout {
     }
 }
 
-/// [`layouts`] as one JSON object: `{"STRUCT": {"size": bytes, "fields": {"Field": offset, …}}, …}` with
+/// [`layouts()`] as one JSON object: `{"STRUCT": {"size": bytes, "fields": {"Field": offset, …}}, …}` with
 /// Microsoft's names only, computed from the Rust types. Bit fields have no offset and are left out.
 #[derive(Debug)]
 pub struct Json;

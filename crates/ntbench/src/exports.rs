@@ -12,7 +12,7 @@
 //! }
 //! ```
 //! The functions are `extern "win64"`, with at most [`MAX_ARGUMENTS`] integer or pointer arguments. A table becomes
-//! visible to drivers when it is listed in [`tables`].
+//! visible to drivers when it is listed in `tables`.
 #![expect(
     unsafe_code,
     reason = "the raw pointers in a table are addresses of functions and statics"

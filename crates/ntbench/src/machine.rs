@@ -4,6 +4,7 @@
 use crate::ndis::adapter::{Adapter, Config as AdapterConfig, Keyword};
 use crate::ndk;
 use crate::nt::driver::Driver;
+use crate::nt::event_log;
 use crate::pci::slot::Slot;
 use crate::pe::file::LoadError;
 use crate::wire::{Hub, HubConfig, Peer, PeerConfig, nic};
@@ -80,9 +81,9 @@ pub enum StartError {
     /// `DriverEntry` has failed.
     #[error("DriverEntry failed with {0:#010x}")]
     Entry(NTSTATUS),
-    /// `MiniportInitializeEx` has failed.
-    #[error("MiniportInitializeEx failed with {0:#010x}")]
-    Initialize(NDIS_STATUS),
+    /// `MiniportInitializeEx` has failed, and this is in the event log.
+    #[error("MiniportInitializeEx failed with {0:#010x}; event log: {1:?}")]
+    Initialize(NDIS_STATUS, Vec<event_log::Entry>),
     /// `MiniportRestart` has failed.
     #[error("MiniportRestart failed with {0:#010x}")]
     Restart(NDIS_STATUS),
@@ -143,7 +144,7 @@ impl Machine {
             Ok(adapter) => adapter,
             Err(status) => {
                 driver.unload();
-                return Err(StartError::Initialize(status));
+                return Err(StartError::Initialize(status, event_log::entries()));
             }
         };
         Ok(Self {

@@ -80,30 +80,40 @@ impl<W: Write + Send> PcapTap<W> {
         })
     }
 
-    /// Writes out what is buffered.
+    /// Writes a frame. An error is kept for [`Self::flush`].
+    pub fn record(&self, time: SystemTime, frame: &[u8]) {
+        // Kept until then.
+        let _ = self.attempt(|out| write_packet(out, time, frame));
+    }
+
+    /// Writes out what is buffered, and says whether all has been written so far.
     ///
     /// # Errors
-    /// The first error since the last call: frames after it are missing in the file.
+    /// The first error: nothing is written behind the gap.
     pub fn flush(&self) -> io::Result<()> {
+        self.attempt(W::flush)
+    }
+
+    fn attempt(&self, write: impl FnOnce(&mut W) -> io::Result<()>) -> io::Result<()> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        match state.error.take() {
-            Some(error) => Err(error),
-            None => state.out.flush(),
+        if state.error.is_none() {
+            state.error = write(&mut state.out).err();
+        }
+        match &state.error {
+            Some(error) => Err(io::Error::new(error.kind(), error.to_string())),
+            None => Ok(()),
         }
     }
 }
 
 impl<W: Write + Send> Tap for PcapTap<W> {
     fn frame(&self, _: Direction, frame: &[u8]) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.error.is_none() {
-            state.error = write_packet(&mut state.out, frame).err();
-        }
+        self.record(SystemTime::now(), frame);
     }
 }
 
-fn write_packet(out: &mut impl Write, frame: &[u8]) -> io::Result<()> {
-    let time = SystemTime::now()
+fn write_packet(out: &mut impl Write, time: SystemTime, frame: &[u8]) -> io::Result<()> {
+    let time = time
         .duration_since(SystemTime::UNIX_EPOCH)
         .map_err(io::Error::other)?;
     let length = u32::try_from(frame.len()).map_err(io::Error::other)?;

@@ -1,6 +1,6 @@
 //! Thunks: what drivers call when they call an export.
 //!
-//! Each is a few instructions in the image arena that load the export's descriptor and jump to [`enter_bench`], which leaves the
+//! Each is a few instructions in the image arena that load the export's descriptor and jump to `enter_bench`, which leaves the
 //! kernel stack for the host's stack, checks the call's rules, runs the export, and goes back.
 #![expect(unsafe_code, reason = "writes and enters machine code")]
 
