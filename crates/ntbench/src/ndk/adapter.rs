@@ -1,6 +1,6 @@
 //! `NDK_ADAPTER` as a consumer has it.
 
-use super::guarded::Guarded;
+use super::guarded::{Guarded, room_text};
 use super::kind::Kind;
 use super::listener::{self, Listener};
 use super::objects::{self, Fixed};
@@ -92,7 +92,7 @@ impl Adapter {
         let size = Guarded::of(&u32::try_from(room.unwrap_or(0)).unwrap_or(u32::MAX).to_ne_bytes());
         let address = buffer.as_ref().map_or(0, Guarded::address);
         let arguments = [address as u64, size.address() as u64];
-        let status = objects::invoke_now(&self.fixed, NAME, &arguments, || format!("{room:?} bytes"));
+        let status = objects::invoke_now(&self.fixed, NAME, &arguments, || room_text(room));
         (
             status,
             buffer.map(|buffer| buffer.bytes()).unwrap_or_default(),

@@ -1,6 +1,7 @@
 //! `NDK_CONNECTOR` as a consumer has it.
 
 use super::guarded::Guarded;
+use super::guarded::room_text;
 use super::listener::{finish, get_address, get_address_raw};
 use super::objects::{self, Fixed};
 use super::requests::{self, Closing};
@@ -96,7 +97,7 @@ impl Connector {
         let size = Guarded::of(&length.to_ne_bytes());
         let address = buffer.as_ref().map_or(0, Guarded::address);
         let arguments = [inbound.address(), outbound.address(), address, size.address()].map(|at| at as u64);
-        let detail = || format!("room for {room:?} bytes, length {length}");
+        let detail = || format!("{}, length {length}", room_text(room));
         let status = objects::invoke_now(&self.fixed, "NdkGetConnectionData", &arguments, detail);
         RawConnectionData {
             status,

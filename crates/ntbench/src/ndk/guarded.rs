@@ -82,6 +82,11 @@ impl Drop for Guarded {
     }
 }
 
+/// How a buffer reads in a trace.
+pub(super) fn room_text(room: Option<usize>) -> String {
+    room.map_or_else(|| "no buffer".to_owned(), |room| format!("room for {room} bytes"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
