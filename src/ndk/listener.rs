@@ -107,9 +107,9 @@ impl Listener {
 
     /// `NdkListen`. A failure leaves the listener as it was, so it may be tried again.
     ///
-    /// It has a reference of its own: a connect event may come, and the consumer close the listener in it, before this
-    /// returns.
-    fn listen(listener: ObjectRef<Self>, local: SocketAddr) -> Result<(), NTSTATUS> {
+    /// `listener` is a reference of the caller's own: a connect event may come, and the consumer close the listener in it,
+    /// before this returns.
+    fn listen(listener: &ObjectRef<Self>, local: SocketAddr) -> Result<(), NTSTATUS> {
         {
             let mut state = listener.state.lock();
             match *state {
@@ -165,10 +165,10 @@ unsafe extern "system" fn listen(
         return STATUS_INVALID_PARAMETER;
     }
     // SAFETY: the consumer passes an open listener.
-    let listener = unsafe { object::reference::<Listener, _>(listener) };
+    let listener = ObjectRef::clone(&*unsafe { object::reference::<Listener, _>(listener) });
     // SAFETY: the consumer's `SOCKADDR` of `length` bytes, readable during the call.
     let local = unsafe { slice::from_raw_parts(local.cast::<u8>(), length as usize) };
-    match address::parse(local).and_then(|local| Listener::listen(ObjectRef::clone(&listener), local)) {
+    match address::parse(local).and_then(|local| Listener::listen(&listener, local)) {
         Ok(()) => STATUS_SUCCESS,
         Err(status) => status,
     }
