@@ -24,13 +24,23 @@ use vrnic_device::{CompletionFault, Hold};
 const BOTH_IRQLS: [u8; 2] = [PASSIVE_LEVEL, DISPATCH_LEVEL];
 const PORT: u16 = 7200;
 
-/// A machine whose driver gives the firmware 200 ms instead of a second.
-fn impatient() -> Machine {
+/// A machine whose driver gives the firmware so many milliseconds instead of a second.
+fn with_command_timeout(milliseconds: u32) -> Machine {
     let mut config = MachineConfig::new(sys());
     config
         .keywords
-        .insert("VrnicCommandTimeout".into(), Keyword::Integer(200));
+        .insert("VrnicCommandTimeout".into(), Keyword::Integer(milliseconds));
     Machine::start(config).expect("the driver starts")
+}
+
+/// For tests in which the firmware never answers.
+fn impatient() -> Machine {
+    with_command_timeout(200)
+}
+
+/// For tests in which it answers when the test wants it to.
+fn patient() -> Machine {
+    with_command_timeout(60_000)
 }
 
 fn request(peer: &Peer, incoming: &Incoming) -> (Attempt, Connector) {
@@ -170,7 +180,7 @@ fn a_full_command_queue_is_no_resources_and_nothing_is_lost() {
 
 #[test]
 fn commands_may_complete_in_any_order() {
-    let setup = set_up(machine());
+    let setup = set_up(patient());
     let requests: Vec<_> = (0..16).map(|_| request(&setup.peer, &setup.incoming)).collect();
     setup.machine.nic().faults().hold(Hold::Only(Opcode::CM_SEND));
     std::thread::scope(|scope| {
@@ -178,9 +188,9 @@ fn commands_may_complete_in_any_order() {
             .iter()
             .map(|(_, connector)| scope.spawn(|| connector.reject(&pattern(8))))
             .collect();
-        while setup.machine.nic().faults().held() < requests.len() {
-            std::thread::yield_now();
-        }
+        eventually("all are held", || {
+            setup.machine.nic().faults().held() == requests.len()
+        });
         setup.machine.nic().faults().release_reversed();
         for result in waiting {
             assert_eq!(result.join().expect("no panic"), STATUS_SUCCESS);
@@ -312,14 +322,12 @@ fn a_removed_device_is_reported_as_removed() {
 
 #[test]
 fn surprise_removal_during_the_call_ends_it() {
-    let setup = set_up(machine());
+    let setup = set_up(patient());
     let (_attempt, connector) = request(&setup.peer, &setup.incoming);
     setup.machine.nic().faults().hold(Hold::All);
     let status = std::thread::scope(|scope| {
         let waiting = scope.spawn(|| connector.reject(b"no"));
-        while setup.machine.nic().faults().held() == 0 {
-            std::thread::yield_now();
-        }
+        eventually("it is held", || setup.machine.nic().faults().held() != 0);
         setup.machine.nic().remove();
         setup.machine.adapter().notify_removed();
         waiting.join().expect("no panic")
