@@ -52,7 +52,10 @@ pub fn test(arguments: &ArgMatches) -> Result<()> {
     PeerFiles::prepare()?;
     let mut test = cargo("test");
     with_images(&mut test)?.env("VRNIC_NTBENCH", build_bench()?);
-    succeed(test.arg("--workspace").args(passed_on(arguments)))
+    succeed(
+        test.args(["--workspace", "--no-fail-fast"])
+            .args(passed_on(arguments)),
+    )
 }
 
 /// Runs the benchmarks.
