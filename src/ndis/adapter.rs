@@ -7,6 +7,7 @@ use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32};
 use ndk_sys::{NDIS_HANDLE, NET_LUID};
 
 use super::config::Config;
+use super::interrupt::Work;
 use super::ndk_state::NdkState;
 use super::state::SendGate;
 use crate::ndk::Provider;
@@ -134,10 +135,10 @@ impl Adapter {
         self.provider.get()
     }
 
-    /// Asks for work; see `interrupt` for the bits.
-    pub fn request_work(&self, bits: u32) {
+    /// Asks the worker for something.
+    pub fn request_work(&self, work: Work) {
         if let Some(worker) = self.worker.get() {
-            worker.request(bits);
+            worker.request(work.bits());
         }
     }
 }

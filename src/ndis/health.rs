@@ -7,7 +7,7 @@ use core::sync::atomic::Ordering;
 
 use super::adapter::Adapter;
 use super::attributes;
-use super::interrupt::WORK_HEALTH;
+use super::interrupt::Work;
 use crate::nic::Health;
 use crate::os::{event_log, miniport};
 
@@ -20,7 +20,7 @@ impl Adapter {
         }
         let health = nic.health() as u8;
         if self.reported_health.swap(health, Ordering::AcqRel) != health {
-            self.request_work(WORK_HEALTH);
+            self.request_work(Work::HEALTH);
         }
     }
 

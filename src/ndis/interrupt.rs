@@ -22,16 +22,22 @@ pub const TICK: Duration = Duration::from_millis(10);
 /// Ticks between looks at the device: tenths of a second.
 const TICKS_PER_CHECK: u32 = 10;
 
-/// Work for the worker: the addresses of the interface may have changed.
-pub const WORK_ADDRESSES: u32 = 1 << 0;
-/// The device's health may have changed.
-pub const WORK_HEALTH: u32 = 1 << 1;
-/// The link may have changed.
-pub const WORK_LINK: u32 = 1 << 2;
-/// The CM service has stopped.
-pub const WORK_RESTART_CM: u32 = 1 << 4;
-/// Direct OID requests wait.
-pub const WORK_OIDS: u32 = 1 << 3;
+bitflags::bitflags! {
+    /// What the adapter's worker is asked to do at PASSIVE.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct Work: u32 {
+        /// The addresses of the interface may have changed.
+        const ADDRESSES = 1 << 0;
+        /// The device's health may have changed.
+        const HEALTH = 1 << 1;
+        /// The link may have changed.
+        const LINK = 1 << 2;
+        /// Direct OID requests wait.
+        const OIDS = 1 << 3;
+        /// The CM service has stopped.
+        const RESTART_CM = 1 << 4;
+    }
+}
 
 impl InterruptTarget for Adapter {
     fn on_message(&self, message: u32) -> bool {
@@ -63,7 +69,7 @@ impl TimerTarget for Adapter {
 
 impl AddressTarget for Adapter {
     fn on_address_change(&self) {
-        self.request_work(WORK_ADDRESSES);
+        self.request_work(Work::ADDRESSES);
     }
 }
 
@@ -75,8 +81,8 @@ impl Adapter {
                     provider.on_cm_receive(received);
                 }
             }
-            NicEvent::ReceiveStopped => self.request_work(WORK_RESTART_CM),
-            NicEvent::Link => self.request_work(WORK_LINK),
+            NicEvent::ReceiveStopped => self.request_work(Work::RESTART_CM),
+            NicEvent::Link => self.request_work(Work::LINK),
             NicEvent::Fatal => {
                 if let Some(nic) = self.nic() {
                     nic.check();
@@ -88,19 +94,20 @@ impl Adapter {
 
     /// The worker's function.
     pub fn work(&self, passive: &Passive, bits: u32) {
-        if bits & WORK_HEALTH != 0 {
+        let work = Work::from_bits_truncate(bits);
+        if work.contains(Work::HEALTH) {
             self.report_health();
         }
-        if bits & WORK_RESTART_CM != 0 {
+        if work.contains(Work::RESTART_CM) {
             self.restart_cm(passive);
         }
-        if bits & (WORK_LINK | WORK_HEALTH | WORK_RESTART_CM) != 0 {
+        if work.intersects(Work::LINK | Work::HEALTH | Work::RESTART_CM) {
             self.indicate_link();
         }
-        if bits & WORK_ADDRESSES != 0 {
+        if work.contains(Work::ADDRESSES) {
             self.refresh_addresses(passive);
         }
-        if bits & WORK_OIDS != 0 {
+        if work.contains(Work::OIDS) {
             self.serve_pending_oids(passive);
         }
     }

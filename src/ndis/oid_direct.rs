@@ -13,7 +13,7 @@ use ndk_sys::{
 };
 
 use super::adapter::Adapter;
-use super::interrupt::WORK_OIDS;
+use super::interrupt::Work;
 use super::statistics;
 use crate::os::irql::Passive;
 use crate::os::oid::{Kind, OidRequest};
@@ -38,7 +38,7 @@ pub unsafe extern "system" fn direct_oid_request(
     }
     // SAFETY: as above; the worker completes it.
     unsafe { adapter.pending_oids.push(raw) };
-    adapter.request_work(WORK_OIDS);
+    adapter.request_work(Work::OIDS);
     NDIS_STATUS_PENDING
 }
 

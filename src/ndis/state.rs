@@ -12,7 +12,7 @@ use ndk_sys::{
 };
 
 use super::adapter::Adapter;
-use super::interrupt::WORK_HEALTH;
+use super::interrupt::Work;
 use crate::nic::health::Reason;
 use crate::os::irql::Passive;
 use crate::os::time::sleep;
@@ -126,6 +126,6 @@ impl Adapter {
             nic.fail(Reason::Removed, 0);
             self.reported_health.store(nic.health() as u8, Ordering::Release);
         }
-        self.request_work(WORK_HEALTH);
+        self.request_work(Work::HEALTH);
     }
 }
