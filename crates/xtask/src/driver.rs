@@ -132,7 +132,7 @@ pub fn clippy_command() -> clap::Command {
 /// When clippy cannot be had, and when something is not as it should be.
 pub fn clippy() -> Result<()> {
     let toolchain = set_up()?;
-    let wrapper = toolchain.clippy_driver()?;
+    let clippy = toolchain.clippy_driver()?;
     let xbuild = paths::workspace().join("xbuild");
     succeed(
         crate::cargo::cargo("fmt")
@@ -153,10 +153,8 @@ pub fn clippy() -> Result<()> {
             image.package(),
             "--lib",
         ]);
-        // `cargo clippy` looks at members of the workspace only, and the driver is a dependency here. Crates from
-        // the registry are compiled with their lints capped, so they stay silent.
-        cargo.env("RUSTC_WRAPPER", &wrapper);
-        configure(&mut cargo, "rustflags=['-Dwarnings']");
+        // `cargo clippy` looks at members of the workspace only, and the driver is a dependency here.
+        cargo.env("VRNIC_CLIPPY_DRIVER", &clippy);
         succeed(&mut cargo)?;
     }
     Ok(())
