@@ -38,7 +38,7 @@ pub fn commands() -> [clap::Command; 4] {
         clap::Command::new("docs").about("Build the API documentation and the book, with warnings as errors"),
         clap::Command::new("bench")
             .about("Build vrnic.sys and run the benchmarks")
-            .arg(pass_on("For cargo bench, such as a part of a benchmark's name")),
+            .arg(pass_on("For criterion, such as a part of a benchmark's name")),
     ]
 }
 
@@ -68,7 +68,7 @@ pub fn bench(arguments: &ArgMatches) -> Result<()> {
     with_images(&mut bench)?;
     succeed(
         bench
-            .args(["--package", "vrnic", "--benches"])
+            .args(["--package", "vrnic", "--benches", "--"])
             .args(passed_on(arguments)),
     )
 }
