@@ -10,9 +10,10 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 pub struct Cqe {
     /// Queue pair.
     pub qpn: U32,
-    /// Free-running index of the request: basic block at which it starts (send), or entry (receive).
+    /// Free-running index of the request: basic block at which it starts (send), or entry (receive). From a shared receive
+    /// queue: the entry's [`crate::wqe::SrqSegment::cookie`].
     pub index: U32,
-    /// Bytes received; undefined for sends.
+    /// Bytes received, if `status` is OK; undefined for sends.
     pub byte_len: U32,
     /// Immediate data, or the key that the peer's SEND invalidated, by `flags`.
     pub extra: U32,

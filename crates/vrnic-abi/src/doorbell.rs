@@ -8,7 +8,7 @@
 //! Producer and consumer indexes run freely modulo 2^32; rings use their low bits. The device checks every index
 //! against its private copy: one that went back, or ran ahead by more than the ring, puts the object into error (for an event queue: the device).
 
-/// Queue pair doorbells: [`QP_STRIDE`] bytes for each QP number.
+/// Queue pair doorbells: [`QP_STRIDE`] bytes for each QP index ([`crate::resource::QPN_INDEX_MASK`]).
 pub const QP: u64 = 0x00_0000;
 /// Bytes between the doorbells of two QPs.
 pub const QP_STRIDE: u64 = 8;
@@ -26,6 +26,15 @@ pub const CQ_CONSUMER: u64 = 0;
 /// In a CQ doorbell: arm word. Bits 0 and 1 hold the [`ArmKind`], bits 2 and 3 the sequence number of the arm, bits 4 to
 /// 31 the low bits of the consumer index that the driver had seen when it armed.
 pub const CQ_ARM: u64 = 4;
+
+/// The bits of an arm word that hold the [`ArmKind`].
+pub const CQ_ARM_KIND_MASK: u32 = 3;
+/// Where the sequence number is in an arm word.
+pub const CQ_ARM_SEQUENCE_SHIFT: u32 = 2;
+/// The bits of the sequence number, shifted down.
+pub const CQ_ARM_SEQUENCE_MASK: u32 = 3;
+/// Where the consumer index is in an arm word: its low 28 bits.
+pub const CQ_ARM_INDEX_SHIFT: u32 = 4;
 
 open_enum! {
     /// What an armed completion queue waits for.

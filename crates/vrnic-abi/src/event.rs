@@ -35,7 +35,8 @@ open_enum! {
         CQ_ERROR = 2,
         /// A queue pair went to the error state by itself. QP number; `detail` is a work completion status.
         QP_FATAL = 3,
-        /// A queue pair on a shared receive queue is in error and takes no more entries from it. QP number.
+        /// A queue pair on a shared receive queue is in error, by itself or by command, and takes no more entries from it: the
+        /// completions of all that it had taken have been written. QP number.
         QP_LAST_WQE = 4,
         /// A shared receive queue fell below its limit. SRQ number.
         SRQ_LIMIT = 5,
@@ -52,5 +53,8 @@ open_enum! {
         /// The CM service is in error: it neither receives nor sends until it is disabled and enabled again. `number` is a
         /// [`crate::regs::FatalSyndrome`]: DMA fault or bad doorbell.
         CM_ERROR = 11,
+        /// The first packet that a queue pair in RTR accepted: the connection is established though the driver may not have seen
+        /// its peer's RTU (IBTA 11.6.3.3, "communication established"). Once for each queue pair. QP number.
+        QP_COMM_EST = 12,
     }
 }

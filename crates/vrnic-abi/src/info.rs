@@ -102,7 +102,25 @@ pub struct Statistics {
     pub eth_out_frames: U64,
     /// Bytes of the sent ones.
     pub eth_out_octets: U64,
+    /// Frames for a queue pair that exists, but not in its state, or not from its peer.
+    pub drop_qp: U64,
+    /// Requests that a queue pair had already executed: duplicates (IBTA 9.7.1).
+    pub rc_duplicates: U64,
+    /// Requests or responses that came out of sequence: something before them was lost.
+    pub rc_out_of_sequence: U64,
+    /// NAKs sent, without RNR NAKs.
+    pub rc_naks_out: U64,
+    /// RNR NAKs sent: a SEND waited too long for a receive.
+    pub rc_rnr_naks_out: U64,
+    /// Frames sent again.
+    pub rc_retransmits: U64,
+    /// Local ACK timeouts.
+    pub rc_timeouts: U64,
+    /// Queue pairs that went to the error state by themselves.
+    pub qp_errors: U64,
+    /// Completion queues that went to the error state.
+    pub cq_errors: U64,
     /// Zero.
-    pub reserved: [U64; 14],
+    pub reserved: [U64; 5],
 }
 const_assert_eq!(size_of::<Statistics>(), 256);

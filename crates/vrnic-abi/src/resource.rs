@@ -79,12 +79,13 @@ pub struct CqModify {
     pub cqn: U32,
     /// [`CQ_MODIFY_RING`], [`CQ_MODIFY_MODERATION`].
     pub mask: U32,
-    /// As in [`CqCreate`]; the output's first four bytes say at which consumer index the new ring starts.
+    /// As in [`CqCreate`], `eqn` as it is. The output's first four bytes say at which free-running index the new ring starts.
     pub attributes: CqCreate,
 }
 const_assert_eq!(size_of::<CqModify>(), 32);
 
-/// In [`CqModify::mask`]: the ring changes.
+/// In [`CqModify::mask`]: the ring changes. The completions before the index that is returned stay in the old ring; from it on
+/// they are in the new one, in whose first pass, which begins at that index, the phase is [`crate::cmd::OWNER_PHASE`] again.
 pub const CQ_MODIFY_RING: u32 = 1 << 0;
 /// In [`CqModify::mask`]: the moderation changes.
 pub const CQ_MODIFY_MODERATION: u32 = 1 << 1;
@@ -99,9 +100,9 @@ pub struct SrqCreate {
     pub pdn: U32,
     /// Event queue of limit and error events.
     pub eqn: U32,
-    /// An event is sent once when fewer entries than this are left; 0: never.
+    /// An event is sent once when fewer entries than this are left, at once if that is so already; 0: never.
     pub limit: U32,
-    /// Scatter elements of each entry.
+    /// Scatter elements of each entry, 1 to [`crate::wqe::MAX_SGE`].
     pub max_sge: U16,
     /// Zero.
     pub reserved: U16,
@@ -125,7 +126,8 @@ pub struct SrqModify {
 }
 const_assert_eq!(size_of::<SrqModify>(), 32);
 
-/// In [`SrqModify::mask`]: the ring changes.
+/// In [`SrqModify::mask`]: the ring changes. The new ring already has the entries that the device has not taken, each at the
+/// slot of its free-running index.
 pub const SRQ_MODIFY_RING: u32 = 1 << 0;
 /// In [`SrqModify::mask`]: the limit changes and is armed.
 pub const SRQ_MODIFY_LIMIT: u32 = 1 << 1;
@@ -150,7 +152,7 @@ pub struct QpCreate {
     pub eqn: U32,
     /// [`QP_SRQ`], [`QP_PRIVILEGED`].
     pub flags: U32,
-    /// Scatter elements of each receive entry.
+    /// Scatter elements of each receive entry, 1 to [`crate::wqe::MAX_SGE`]; zero with a shared receive queue.
     pub max_recv_sge: U16,
     /// A [`QpKind`].
     pub kind: u8,
@@ -163,6 +165,10 @@ const_assert_eq!(size_of::<QpCreate>(), 64);
 pub const QP_SRQ: u32 = 1 << 0;
 /// In [`QpCreate::flags`]: the privileged key is allowed in its scatter/gather elements.
 pub const QP_PRIVILEGED: u32 = 1 << 1;
+
+/// The part of a queue pair's number that is its index: where its doorbells are. The bits above, up to bit 23, change when the
+/// index is used again, so that packets for an earlier queue pair find none. Indexes 0 and 1 are not used.
+pub const QPN_INDEX_MASK: u32 = 0xFFFF;
 
 open_enum! {
     /// Transport service of a queue pair.
@@ -292,6 +298,12 @@ pub struct KeyAlloc {
     pub reserved: U32,
 }
 const_assert_eq!(size_of::<KeyAlloc>(), 16);
+
+/// Bits of a key below its index. They are the key's variant: chosen by the device for a registered region, and by the driver with
+/// each fast registration and each bind, so that earlier keys of the same index do not work any more.
+pub const KEY_VARIANT_BITS: u32 = 8;
+/// The bits of [`KEY_VARIANT_BITS`].
+pub const KEY_VARIANT_MASK: u32 = (1 << KEY_VARIANT_BITS) - 1;
 
 /// The key whose elements name DMA addresses directly: local read and write, never remote (NDK's privileged token).
 pub const PRIVILEGED_KEY: u32 = 0x0000_0100;

@@ -1,8 +1,9 @@
 //! Work requests.
 //!
 //! A send work request is one or more basic blocks of 64 bytes in the send queue: a [`ControlSegment`], then by opcode a
-//! [`RemoteSegment`], [`FastRegSegment`] or [`BindSegment`], then [`DataSegment`]s or inline data. A receive entry is
-//! `max_sge` [`DataSegment`]s, rounded up to a power of two of bytes; one with [`END_KEY`] ends the list.
+//! [`RemoteSegment`], [`FastRegSegment`] or [`BindSegment`], then [`DataSegment`]s or inline data. An entry of a receive queue
+//! is `max_sge` [`DataSegment`]s; an entry of a shared receive queue has a [`SrqSegment`] before them. Either is rounded up to a
+//! power of two of bytes; a data segment with [`END_KEY`] ends the list.
 
 use crate::{U16, U32, U64};
 use static_assertions::const_assert_eq;
@@ -62,7 +63,7 @@ open_enum! {
 
 /// Write a completion also when the request succeeds.
 pub const WORK_SIGNALED: u8 = 1 << 0;
-/// Start only when all earlier reads are done.
+/// Start only when all earlier reads of the queue are done.
 pub const WORK_FENCE: u8 = 1 << 1;
 /// Ask for a solicited event at the peer.
 pub const WORK_SOLICITED: u8 = 1 << 2;
@@ -97,6 +98,35 @@ const_assert_eq!(size_of::<DataSegment>(), 16);
 
 /// A key that ends the list of a receive entry.
 pub const END_KEY: u32 = u32::MAX;
+
+/// Most [`DataSegment`]s of a send request that can be made, and of a receive entry.
+pub const MAX_SGE: u8 = 32;
+
+/// What an entry of a shared receive queue begins with.
+///
+/// Entries are taken in order, but complete in any order, because each queue pair that takes from the queue is as fast as its
+/// peer: a completion is told by the cookie, not by a place in the ring.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct SrqSegment {
+    /// Chosen by the driver, returned in [`crate::cqe::Cqe::index`].
+    pub cookie: U32,
+    /// Zero.
+    pub reserved: [u8; 12],
+}
+const_assert_eq!(size_of::<SrqSegment>(), 16);
+
+/// Bytes of an entry of a receive queue whose entries have up to `max_sge` (1 to [`MAX_SGE`]) data segments.
+#[must_use]
+pub const fn receive_entry_size(max_sge: u16) -> usize {
+    (max_sge as usize * size_of::<DataSegment>()).next_power_of_two()
+}
+
+/// Bytes of an entry of a shared receive queue whose entries have up to `max_sge` (1 to [`MAX_SGE`]) data segments.
+#[must_use]
+pub const fn srq_entry_size(max_sge: u16) -> usize {
+    (size_of::<SrqSegment>() + max_sge as usize * size_of::<DataSegment>()).next_power_of_two()
+}
 
 /// Fast registration: 48 bytes after the control segment.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]

@@ -192,6 +192,7 @@ fn structures_of_the_data_path() {
         wqe::ControlSegment: opcode flags length16 index inline_len invalidate_key);
     structure!("data-path.md", "RemoteSegment", wqe::RemoteSegment: addr key);
     structure!("data-path.md", "DataSegment", wqe::DataSegment: addr length key);
+    structure!("data-path.md", "SrqSegment", wqe::SrqSegment: cookie);
     structure!("data-path.md", "FastRegSegment",
         wqe::FastRegSegment: base length page_list key access pages first_page_offset);
     structure!("data-path.md", "BindSegment", wqe::BindSegment: base length window_key region_key access);
@@ -218,7 +219,8 @@ macro_rules! counters {
 fn statistics() {
     let expected = counters!(rdma_in_frames rdma_in_octets rdma_out_frames rdma_out_octets drop_malformed drop_icrc
         drop_no_receiver drop_cm_full cm_in cm_out cm_abandoned events_lost commands_failed dma_faults eth_in_frames
-        eth_in_octets eth_out_frames eth_out_octets reserved);
+        eth_in_octets eth_out_frames eth_out_octets drop_qp rc_duplicates rc_out_of_sequence rc_naks_out rc_rnr_naks_out
+        rc_retransmits rc_timeouts qp_errors cq_errors reserved);
     table("statistics.md", "Statistics", "offset").assert_pairs(0, 1, &expected);
 }
 
