@@ -27,7 +27,7 @@ const PORT: u16 = 7200;
 /// A machine whose driver gives the firmware so many milliseconds instead of a second.
 fn with_command_timeout(milliseconds: u32) -> Machine {
     let mut config = MachineConfig::new(sys());
-    config
+    config.adapters[0]
         .keywords
         .insert("VrnicCommandTimeout".into(), Keyword::Integer(milliseconds));
     Machine::start(config).expect("the driver starts")

@@ -97,10 +97,10 @@ fn a_device_that_does_not_start_gives_everything_back() {
     ];
     for (name, broken) in breaks {
         let mut config = MachineConfig::new(sys());
-        config
+        config.adapters[0]
             .keywords
             .insert("VrnicCommandTimeout".into(), Keyword::Integer(100));
-        config.before_start = Some(Arc::new(move |nic| broken(nic.faults())));
+        config.adapters[0].before_start = Some(Arc::new(move |nic| broken(nic.faults())));
         let Err(StartError::Initialize(_, log)) = Machine::start(config) else {
             panic!("{name}: it must not start");
         };
@@ -111,7 +111,7 @@ fn a_device_that_does_not_start_gives_everything_back() {
 #[test]
 fn without_its_cm_service_it_is_still_a_network_adapter() {
     let mut config = MachineConfig::new(sys());
-    config.before_start = Some(Arc::new(|nic| {
+    config.adapters[0].before_start = Some(Arc::new(|nic| {
         nic.faults()
             .answer(Opcode::CM_ENABLE, Status::INTERNAL_ERROR, 7, 1);
     }));
@@ -212,7 +212,7 @@ fn ndk_can_be_turned_off_and_on() {
 #[test]
 fn a_registry_that_says_no_keeps_ndk_off() {
     let mut config = MachineConfig::new(sys());
-    config
+    config.adapters[0]
         .keywords
         .insert("*NetworkDirect".into(), Keyword::Text("0".into()));
     let machine = Machine::start(config).expect("the miniport starts");

@@ -1,5 +1,5 @@
-//! A whole machine: a wire, the NIC in a slot, a kernel, and the driver running on it. What tests, the demonstration and
-//! the benchmarks start from.
+//! A whole machine: a wire, NICs in their slots, a kernel, and the driver running on them. What tests, the demonstration,
+//! the benchmarks and `ntbench run` start from.
 
 use crate::ndis::adapter::{Adapter, Config as AdapterConfig, Keyword};
 use crate::ndk;
@@ -38,10 +38,21 @@ pub struct MachineConfig {
     pub sys: PathBuf,
     /// The kernel.
     pub kernel: Config,
-    /// The wire.
+    /// The wire, which all adapters are on.
     pub wire: HubConfig,
+    /// The adapters, each with a device of its own. Most tests have one.
+    pub adapters: Vec<AdapterSetup>,
+}
+
+/// One adapter: its device, and what the system knows of it.
+#[derive(Clone)]
+pub struct AdapterSetup {
+    /// Interface index, by which NDK consumers choose it.
+    pub interface_index: u32,
     /// The device.
     pub nic: NicConfig,
+    /// Addresses of the interface, with their prefix lengths.
+    pub addresses: Vec<(IpAddr, u8)>,
     /// Registry values of the adapter.
     pub keywords: BTreeMap<String, Keyword>,
     /// Done with the device before the driver gets it: to break it.
@@ -51,10 +62,48 @@ pub struct MachineConfig {
 /// Done with a device.
 pub type Preparation = Arc<dyn Fn(&Nic) + Send + Sync>;
 
+/// Interface index of the first adapter.
+const FIRST_INTERFACE: u32 = 12;
+
+impl AdapterSetup {
+    /// An adapter with that interface index, station address and addresses, and the defaults of everything else.
+    #[must_use]
+    pub fn new(interface_index: u32, mac: [u8; 6], addresses: Vec<(IpAddr, u8)>) -> Self {
+        Self {
+            interface_index,
+            nic: NicConfig::new(mac),
+            addresses,
+            keywords: BTreeMap::new(),
+            before_start: None,
+        }
+    }
+
+    /// Number `number`, from 0, of a row of adapters on one subnet: the first has [`NIC_MAC`], [`NIC_IPV4`] and
+    /// [`NIC_IPV6`], and each other has the numbers that follow.
+    #[must_use]
+    pub fn numbered(number: u8) -> Self {
+        let mut mac = NIC_MAC;
+        mac[5] += number;
+        let v4 = Ipv4Addr::from_bits(NIC_IPV4.to_bits() + u32::from(number));
+        let v6 = Ipv6Addr::from_bits(NIC_IPV6.to_bits() + u128::from(number));
+        Self::new(
+            FIRST_INTERFACE + u32::from(number),
+            mac,
+            vec![(v4.into(), 24), (v6.into(), 64)],
+        )
+    }
+}
+
 impl MachineConfig {
-    /// A machine with the defaults of everything.
+    /// A machine with one adapter and the defaults of everything.
     #[must_use]
     pub fn new(sys: impl Into<PathBuf>) -> Self {
+        Self::with_adapters(sys, vec![AdapterSetup::numbered(0)])
+    }
+
+    /// A machine with those adapters and the defaults of everything else.
+    #[must_use]
+    pub fn with_adapters(sys: impl Into<PathBuf>, adapters: Vec<AdapterSetup>) -> Self {
         Self {
             sys: sys.into(),
             kernel: Config {
@@ -62,9 +111,7 @@ impl MachineConfig {
                 ..Config::default()
             },
             wire: HubConfig::default(),
-            nic: NicConfig::new(NIC_MAC),
-            keywords: BTreeMap::new(),
-            before_start: None,
+            adapters,
         }
     }
 }
@@ -92,69 +139,71 @@ pub enum StartError {
 /// A running machine. Dropping it takes it down in good order, which checks that the driver leaves nothing behind.
 pub struct Machine {
     // In the order in which they go down.
-    adapter: Option<Adapter>,
+    adapters: Vec<Adapter>,
     driver: Option<Driver>,
-    nic: Arc<Nic>,
+    nics: Vec<Arc<Nic>>,
     hub: Hub,
+    /// The adapters' addresses, and the station that each belongs to.
+    stations: Vec<(IpAddr, MacAddr)>,
     peers: AtomicU8,
     kernel: Kernel,
 }
 
 impl Machine {
-    /// Boots the kernel, plugs the NIC in, loads the driver and restarts its adapter: it is running then.
+    /// Boots the kernel, plugs the NICs in, loads the driver and restarts its adapters: they are running then.
     ///
     /// # Errors
     /// See [`StartError`].
     pub fn start(config: MachineConfig) -> Result<Self, StartError> {
         let machine = Self::start_paused(config)?;
-        machine.adapter().restart().map_err(StartError::Restart)?;
+        for adapter in &machine.adapters {
+            adapter.restart().map_err(StartError::Restart)?;
+        }
         Ok(machine)
     }
 
-    /// As [`Machine::start`], but leaves the adapter paused, as `MiniportInitializeEx` has left it.
+    /// As [`Machine::start`], but leaves the adapters paused, as `MiniportInitializeEx` has left them.
     ///
     /// # Errors
     /// See [`StartError`].
     pub fn start_paused(config: MachineConfig) -> Result<Self, StartError> {
         let kernel = Kernel::boot(&config.kernel);
         let hub = Hub::new(config.wire)?;
-        let mut slot = None;
-        let nic = nic::plug_in(&hub, "nic", |wire| {
-            let plugged = Slot::plug(0, config.nic, wire)?;
-            let nic = Arc::clone(plugged.nic());
-            slot = Some(plugged);
-            Ok(nic)
-        })?;
-        let slot = slot.ok_or_else(|| io::Error::other("the slot is empty"))?;
-        if let Some(prepare) = &config.before_start {
-            prepare(&nic);
-        }
+        let slots: Vec<Slot> = (0..)
+            .zip(&config.adapters)
+            .map(|(number, setup)| plug_in(&hub, number, setup))
+            .collect::<io::Result<_>>()?;
         let mut driver = kernel.load(&config.sys, &service_name(&config.sys))?;
         let status = driver.start();
         if status < 0 {
             return Err(StartError::Entry(status));
         }
-        let adapter_config = AdapterConfig {
-            interface_index: 12,
-            keywords: config.keywords,
-            addresses: vec![(NIC_IPV4.into(), 24), (NIC_IPV6.into(), 64)],
-        };
-        let adapter = Adapter::add(&driver, slot, adapter_config);
-        let adapter = match adapter {
-            Ok(adapter) => adapter,
-            Err(status) => {
-                driver.unload();
-                return Err(StartError::Initialize(status, event_log::entries()));
-            }
-        };
-        Ok(Self {
-            adapter: Some(adapter),
-            driver: Some(driver),
-            nic,
+        let mut machine = Self {
+            adapters: Vec::new(),
+            driver: None,
+            nics: slots.iter().map(|slot| Arc::clone(slot.nic())).collect(),
             hub,
+            stations: stations(&config.adapters),
             peers: AtomicU8::new(0),
             kernel,
-        })
+        };
+        for (slot, setup) in slots.into_iter().zip(config.adapters) {
+            let adapter_config = AdapterConfig {
+                interface_index: setup.interface_index,
+                keywords: setup.keywords,
+                addresses: setup.addresses,
+            };
+            match Adapter::add(&driver, slot, adapter_config) {
+                Ok(adapter) => machine.adapters.push(adapter),
+                Err(status) => {
+                    let log = event_log::entries();
+                    machine.driver = Some(driver);
+                    return Err(StartError::Initialize(status, log));
+                }
+            }
+        }
+        machine.driver = Some(driver);
+        Ok(machine)
     }
 
     /// The kernel.
@@ -163,26 +212,38 @@ impl Machine {
         &self.kernel
     }
 
-    /// The adapter.
+    /// The first adapter.
     ///
     /// # Panics
     /// After it has been removed.
     #[must_use]
     pub fn adapter(&self) -> &Adapter {
-        self.adapter.as_ref().expect("the adapter has been removed")
+        self.adapters.first().expect("the adapter has been removed")
     }
 
-    /// Pulls the NIC out: see [`Adapter::surprise_remove`].
+    /// All adapters that have not been removed, in the order of the configuration.
+    #[must_use]
+    pub fn adapters(&self) -> &[Adapter] {
+        &self.adapters
+    }
+
+    /// Pulls the first adapter's NIC out: see [`Adapter::surprise_remove`].
     pub fn surprise_remove(&mut self) {
-        if let Some(adapter) = self.adapter.take() {
-            adapter.surprise_remove();
+        if !self.adapters.is_empty() {
+            self.adapters.remove(0).surprise_remove();
         }
     }
 
-    /// The device.
+    /// The device of the first adapter.
     #[must_use]
     pub fn nic(&self) -> &Arc<Nic> {
-        &self.nic
+        &self.nics[0]
+    }
+
+    /// The devices of all adapters, in the order of the configuration; those that were pulled out included.
+    #[must_use]
+    pub fn nics(&self) -> &[Arc<Nic>] {
+        &self.nics
     }
 
     /// The wire.
@@ -191,7 +252,7 @@ impl Machine {
         &self.hub
     }
 
-    /// Opens an NDK adapter as a consumer.
+    /// Opens the NDK adapter of the first adapter as a consumer.
     ///
     /// # Errors
     /// What the provider's open handler returned.
@@ -199,7 +260,18 @@ impl Machine {
         ndk::Adapter::open(self.adapter().miniport(), version)
     }
 
-    /// Plugs one more scripted peer in. It knows the NIC's station, so it needs no ARP.
+    /// As [`Machine::open_ndk`], for the adapter with that place among [`Machine::adapters`].
+    ///
+    /// # Errors
+    /// What the provider's open handler returned.
+    ///
+    /// # Panics
+    /// When there is no such adapter.
+    pub fn open_ndk_on(&self, adapter: usize, version: NDK_VERSION) -> Result<ndk::Adapter, NDIS_STATUS> {
+        ndk::Adapter::open(self.adapters[adapter].miniport(), version)
+    }
+
+    /// Plugs one more scripted peer in. It knows the adapters' stations, so it needs no ARP.
     #[must_use]
     pub fn peer(&self) -> Peer {
         let number = self.peers.fetch_add(1, Ordering::Relaxed) + 20;
@@ -212,25 +284,24 @@ impl Machine {
             ],
         };
         let peer = Peer::attach(&self.hub, config);
-        for address in [IpAddr::from(NIC_IPV4), IpAddr::from(NIC_IPV6)] {
-            peer.add_neighbour(address, MacAddr(NIC_MAC));
+        for &(address, station) in &self.stations {
+            peer.add_neighbour(address, station);
         }
         peer
     }
 
-    /// Waits until the driver has reported its link as up (or down).
+    /// Waits until the driver has reported the links of all adapters as up (or down).
     #[must_use]
     pub fn wait_for_link(&self, up: bool) -> bool {
         let connected = ndk_sys::MediaConnectStateConnected;
         let wanted = |link: crate::ndis::indications::LinkState| (link.connect_state == connected) == up;
-        self.adapter()
-            .miniport()
-            .indications()
-            .wait_for_link(LINK_LIMIT, wanted)
-            .is_some()
+        self.adapters.iter().all(|adapter| {
+            let indications = adapter.miniport().indications();
+            indications.wait_for_link(LINK_LIMIT, wanted).is_some()
+        })
     }
 
-    /// Takes the machine down: halts the adapter, unloads the driver.
+    /// Takes the machine down: halts the adapters, unloads the driver.
     pub fn stop(self) {
         drop(self);
     }
@@ -238,13 +309,44 @@ impl Machine {
 
 impl Drop for Machine {
     fn drop(&mut self) {
-        if let Some(adapter) = self.adapter.take() {
+        for adapter in self.adapters.drain(..) {
             adapter.halt();
         }
         if let Some(driver) = self.driver.take() {
             driver.unload();
         }
     }
+}
+
+fn stations(adapters: &[AdapterSetup]) -> Vec<(IpAddr, MacAddr)> {
+    let of = |setup: &AdapterSetup| {
+        let station = MacAddr(setup.nic.mac);
+        setup
+            .addresses
+            .iter()
+            .map(move |&(address, _)| (address, station))
+            .collect::<Vec<_>>()
+    };
+    adapters.iter().flat_map(of).collect()
+}
+
+/// Plugs the device of an adapter into the slot of that number, and into the wire.
+fn plug_in(hub: &Hub, number: u8, setup: &AdapterSetup) -> io::Result<Slot> {
+    let mut slot = None;
+    let name = match number {
+        0 => "nic".to_owned(),
+        _ => format!("nic{}", number + 1),
+    };
+    let nic = nic::plug_in(hub, &name, |wire| {
+        let plugged = Slot::plug(number, setup.nic.clone(), wire)?;
+        let nic = Arc::clone(plugged.nic());
+        slot = Some(plugged);
+        Ok(nic)
+    })?;
+    if let Some(prepare) = &setup.before_start {
+        prepare(&nic);
+    }
+    slot.ok_or_else(|| io::Error::other("the slot is empty"))
 }
 
 /// The NIC's IPv4 endpoint with that port.
