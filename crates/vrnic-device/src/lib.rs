@@ -33,6 +33,7 @@ mod gid_table;
 mod host;
 mod msix;
 mod nic;
+pub mod rc;
 mod receive;
 mod regs;
 mod ring;
