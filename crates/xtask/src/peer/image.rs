@@ -11,6 +11,23 @@ use super::userland::Userland;
 use crate::progress::Step;
 use crate::{packages, paths};
 
+/// The programs of the guest's packages, by their path in them: what sets the network up, and the judges.
+const PROGRAMS: &[&str] = &[
+    "bin/ip",
+    "usr/bin/rdma",
+    "usr/bin/ibv_devinfo",
+    "usr/bin/ibv_rc_pingpong",
+    "usr/bin/rping",
+    "usr/bin/ucmatose",
+    "usr/bin/rcopy",
+    "usr/bin/ib_send_bw",
+    "usr/bin/ib_send_lat",
+    "usr/bin/ib_read_bw",
+    "usr/bin/ib_read_lat",
+    "usr/bin/ib_write_bw",
+    "usr/bin/ib_write_lat",
+];
+
 /// The kernel and the initramfs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerFiles {
@@ -107,16 +124,13 @@ fn build(kernel: &Kernel, userland: &Userland, client: &Path) -> Result<Vec<u8>>
     add_modules(&mut archive, kernel)?;
 
     let provider = userland.path(&format!("{provider_folder}/librxe-rdmav34.so"));
-    let programs = [
-        userland.path("bin/ip"),
-        userland.path("usr/bin/rdma"),
-        client.to_path_buf(),
-        provider.clone(),
-    ];
-    for program in &programs[..3] {
+    let mut programs: Vec<PathBuf> = PROGRAMS.iter().map(|program| userland.path(program)).collect();
+    programs.push(client.to_path_buf());
+    for program in &programs {
         let name = program.file_name().unwrap_or_default().to_string_lossy();
         archive.executable(&format!("bin/{name}"), &read(program)?);
     }
+    programs.push(provider.clone());
     archive.file(&format!("{provider_folder}/librxe-rdmav34.so"), &read(&provider)?);
     archive.file(
         "etc/libibverbs.d/rxe.driver",

@@ -20,6 +20,9 @@ const PACKAGES: &[&str] = &[
     "librdmacm-dev",
     "libibverbs-dev",
     "libc6-dev",
+    "rdmacm-utils",
+    "ibverbs-utils",
+    "perftest",
 ];
 
 /// Where Debian's libraries may be, in an unpacked package.
@@ -50,7 +53,7 @@ impl Userland {
         }
         let _ = fs::remove_dir_all(&root);
         let apt = PrivateApt::open(&cache.join("apt"), step)?;
-        step.message("downloading rdma-core, iproute2 and busybox");
+        step.message("downloading rdma-core, perftest, iproute2 and busybox");
         apt.unpack(PACKAGES, true, &root, step)?;
         fs::write(list, wanted)?;
         Ok(Self { root })
