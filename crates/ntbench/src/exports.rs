@@ -150,10 +150,15 @@ macro_rules! exports {
 
 /// All tables that drivers can import from.
 fn tables() -> impl Iterator<Item = &'static [Export]> {
-    [crate::nt::EXPORTS, crate::ndis::EXPORTS, crate::netio::EXPORTS]
-        .into_iter()
-        .flatten()
-        .copied()
+    [
+        crate::nt::EXPORTS,
+        crate::ndis::EXPORTS,
+        crate::netio::EXPORTS,
+        crate::wsk::EXPORTS,
+    ]
+    .into_iter()
+    .flatten()
+    .copied()
 }
 
 /// All exports, in table order.

@@ -19,6 +19,7 @@ pub mod pe;
 pub mod symbols;
 pub mod verifier;
 pub mod wire;
+pub mod wsk;
 
 pub use kernel::{Config, Kernel};
 pub use nt::driver::Driver;

@@ -3,7 +3,7 @@
 use super::guarded::{Guarded, room_text};
 use super::kind::Kind;
 use super::listener::{self, Listener};
-use super::objects::{self, Fixed};
+use super::objects::{self, Client, Fixed};
 use super::requests::{self, Creation};
 use super::rules::broken;
 use super::{Connector, completion_limit, ok, trace};
@@ -28,31 +28,7 @@ impl Adapter {
     /// # Errors
     /// What the provider's handler returned; `NDIS_STATUS_NOT_SUPPORTED` if the driver is no provider.
     pub fn open(miniport: &Arc<Miniport>, version: NDK_VERSION) -> Result<Self, NDIS_STATUS> {
-        let detail = || {
-            (
-                String::new(),
-                format!("version {}.{}", version.Major, version.Minor),
-            )
-        };
-        trace::add(trace::What::Call, "OpenNDKAdapterHandler", detail);
-        let opened = miniport.open_ndk_adapter(version);
-        let status = opened.err().unwrap_or(ndk_sys::STATUS_SUCCESS);
-        trace::add(trace::What::Return(Some(status)), "OpenNDKAdapterHandler", || {
-            (String::new(), String::new())
-        });
-        let address = usize::try_from(opened?).unwrap_or(0);
-        let reported: NDK_VERSION = memory::read(address);
-        if reported.Major != version.Major || reported.Minor < version.Minor {
-            broken(
-                Rule::NdkObjectHeader,
-                format!(
-                    "an adapter of version {}.{} was opened for a consumer that asked for {}.{}",
-                    reported.Major, reported.Minor, version.Major, version.Minor
-                ),
-                "Fail with NDIS_STATUS_BAD_VERSION, or report the highest minor version of the major version asked for.",
-            )
-        }
-        let fixed = objects::adopt(Kind::Adapter, address, reported, &[]);
+        let fixed = open(Client::Bench, miniport, version)?;
         Ok(Self {
             miniport: Arc::clone(miniport),
             fixed,
@@ -186,7 +162,41 @@ impl Adapter {
     }
 }
 
-fn call_close_handler(miniport: &Miniport, fixed: &Fixed) {
+/// Opens the provider's adapter for a client.
+pub(super) fn open(
+    client: Client,
+    miniport: &Arc<Miniport>,
+    version: NDK_VERSION,
+) -> Result<Arc<Fixed>, NDIS_STATUS> {
+    let detail = || {
+        (
+            String::new(),
+            format!("version {}.{}", version.Major, version.Minor),
+        )
+    };
+    trace::add(trace::What::Call, "OpenNDKAdapterHandler", detail);
+    let opened = miniport.open_ndk_adapter(version);
+    let status = opened.err().unwrap_or(ndk_sys::STATUS_SUCCESS);
+    trace::add(trace::What::Return(Some(status)), "OpenNDKAdapterHandler", || {
+        (String::new(), String::new())
+    });
+    let address = usize::try_from(opened?).unwrap_or(0);
+    let reported: NDK_VERSION = memory::read(address);
+    if reported.Major != version.Major || reported.Minor < version.Minor {
+        broken(
+            Rule::NdkObjectHeader,
+            format!(
+                "an adapter of version {}.{} was opened for a consumer that asked for {}.{}",
+                reported.Major, reported.Minor, version.Major, version.Minor
+            ),
+            "Fail with NDIS_STATUS_BAD_VERSION, or report the highest minor version of the major version asked for.",
+        )
+    }
+    Ok(objects::adopt_for(client, Kind::Adapter, address, reported, &[]))
+}
+
+/// Has the provider close the adapter: returns when everything below it is gone.
+pub(super) fn call_close_handler(miniport: &Miniport, fixed: &Fixed) {
     const NAME: &str = "CloseNDKAdapterHandler";
     trace::add(trace::What::Call, NAME, || (fixed.label(), String::new()));
     objects::begin_close(fixed);

@@ -63,6 +63,11 @@ extern "win64" fn connect_event(context: u64, connector: usize) {
 }
 
 extern "win64" fn dispatch_used() {
+    dispatch_is_used()
+}
+
+/// The provider has called through an object's `Dispatch`.
+pub(super) fn dispatch_is_used() -> ! {
     broken(
         Rule::NdkDispatchUsed,
         "the provider called a function through an object's Dispatch",

@@ -7,6 +7,7 @@
 //! | `objects` | the live objects of all providers: adoption, antecedents, close |
 //! | `requests` | calls that may pend, and their completions |
 //! | `callbacks` | what providers call |
+//! | [`consumer`] | consumers that are drivers |
 //! | `kind` | the object types and their dispatch tables |
 //! | `rules` | the rules that a provider must keep |
 //! | [`guarded`], [`sockaddr`] | arguments |
@@ -18,6 +19,7 @@
 pub mod adapter;
 mod callbacks;
 pub mod connector;
+pub mod consumer;
 pub mod guarded;
 mod incoming;
 mod kind;

@@ -2,7 +2,7 @@
 
 use super::kind::Kind;
 use super::rules::{self, broken};
-use super::{callbacks, trace};
+use super::{callbacks, consumer, trace};
 use crate::cpu::call::call;
 use crate::cpu::irql;
 use crate::cpu::thread;
@@ -20,6 +20,15 @@ use std::time::Instant;
 /// Names an object for as long as the bench runs; addresses are used again.
 pub(super) type Id = u64;
 
+/// Who holds an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Client {
+    /// The bench: it calls the provider's functions by name.
+    Bench,
+    /// A consumer driver: it calls through `Dispatch`, which leads to `consumer`.
+    Driver,
+}
+
 /// Where an object is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
@@ -34,6 +43,7 @@ pub(super) struct Fixed {
     pub id: Id,
     pub address: usize,
     pub version: NDK_VERSION,
+    pub client: Client,
     /// The provider's functions.
     slots: Vec<usize>,
     /// What the header must hold until close.
@@ -60,6 +70,17 @@ struct Object {
 struct Objects {
     live: BTreeMap<Id, Object>,
     last: Id,
+}
+
+impl Objects {
+    /// Whether `object` cannot outlive the one of that number.
+    fn depends(&self, object: &Object, id: Id) -> bool {
+        let on = |antecedent: &Id| {
+            let further = self.live.get(antecedent);
+            *antecedent == id || further.is_some_and(|antecedent| self.depends(antecedent, id))
+        };
+        object.antecedents.iter().any(on)
+    }
 }
 
 static OBJECTS: Mutex<Objects> = Mutex::new(Objects {
@@ -97,6 +118,11 @@ impl Fixed {
         )
     }
 
+    /// One of the provider's functions: leads to its image.
+    pub(super) fn any_function(&self) -> usize {
+        self.slots[0]
+    }
+
     /// Checks that the provider has left the consumer's part of the object alone. Not to be called when it may be closed.
     fn check_untouched(&self) {
         let header: [u64; HEADER_WORDS] = memory::read(self.address);
@@ -110,8 +136,22 @@ impl Fixed {
     }
 }
 
-/// Takes an object over from the provider: checks it, uses `NdkReserved`, and replaces `Dispatch`.
+/// Takes an object over from the provider: checks it, uses `NdkReserved`, and replaces `Dispatch`. It belongs to whom its
+/// first antecedent belongs to.
 pub(super) fn adopt(kind: Kind, address: usize, version: NDK_VERSION, antecedents: &[Id]) -> Arc<Fixed> {
+    let parent = antecedents.first().and_then(get);
+    let client = parent.map_or(Client::Bench, |parent| parent.client);
+    adopt_for(client, kind, address, version, antecedents)
+}
+
+/// As [`adopt`], for that client.
+pub(super) fn adopt_for(
+    client: Client,
+    kind: Kind,
+    address: usize,
+    version: NDK_VERSION,
+    antecedents: &[Id],
+) -> Arc<Fixed> {
     if address == 0 {
         wrong(kind, "NULL was handed out")
     }
@@ -120,13 +160,15 @@ pub(super) fn adopt(kind: Kind, address: usize, version: NDK_VERSION, antecedent
     let table: usize = memory::read(address + DISPATCH);
     let slots = read_table(kind, table, version);
     let mut objects = OBJECTS.lock();
-    if objects.live.values().any(|other| other.fixed.address == address) {
+    // The memory of an object that is being closed may be used again before its close completion has returned.
+    let exists = |other: &Object| other.fixed.address == address && other.state == State::Open;
+    if objects.live.values().any(exists) {
         drop(objects);
         wrong(kind, "an object was handed out that exists already")
     }
     objects.last += 1;
     let id = objects.last;
-    let fixed = take_over(kind, id, address, version, slots);
+    let fixed = take_over(client, kind, id, address, version, slots);
     for antecedent in antecedents {
         if let Some(antecedent) = objects.live.get_mut(antecedent) {
             antecedent.successors += 1;
@@ -143,7 +185,17 @@ pub(super) fn adopt(kind: Kind, address: usize, version: NDK_VERSION, antecedent
         callbacks: 0,
     };
     objects.live.insert(id, object);
+    drop(objects);
+    if client == Client::Driver {
+        consumer::add(&fixed);
+    }
     fixed
+}
+
+/// The object of that number, if it is not closed.
+pub(super) fn get(id: &Id) -> Option<Arc<Fixed>> {
+    let objects = OBJECTS.lock();
+    objects.live.get(id).map(|object| Arc::clone(&object.fixed))
 }
 
 fn wrong(kind: Kind, what: &str) -> ! {
@@ -204,9 +256,19 @@ fn read_table(kind: Kind, table: usize, version: NDK_VERSION) -> Vec<usize> {
 }
 
 /// Writes the consumer's part of the object.
-fn take_over(kind: Kind, id: Id, address: usize, version: NDK_VERSION, slots: Vec<usize>) -> Arc<Fixed> {
+fn take_over(
+    client: Client,
+    kind: Kind,
+    id: Id,
+    address: usize,
+    version: NDK_VERSION,
+    slots: Vec<usize>,
+) -> Arc<Fixed> {
     let trap = callbacks::dispatch_trap() as u64;
-    let replacement: Box<[u64]> = slots.iter().map(|_| trap).collect();
+    let replacement: Box<[u64]> = match client {
+        Client::Bench => slots.iter().map(|_| trap).collect(),
+        Client::Driver => consumer::table(kind, version),
+    };
     for word in 0..size_of::<NDK_OBJECT_HEADER_RESERVED_BLOCK>() / 8 {
         memory::write(
             address + RESERVED + 8 * word,
@@ -220,6 +282,7 @@ fn take_over(kind: Kind, id: Id, address: usize, version: NDK_VERSION, slots: Ve
         id,
         address,
         version,
+        client,
         slots,
         header,
         _replacement: replacement,
@@ -240,6 +303,28 @@ pub(super) fn wait_for_successors(id: Id, deadline: Instant) -> bool {
         }
     }
     true
+}
+
+/// Whether the object is there, and its close has not been called.
+pub(super) fn is_open(id: Id) -> bool {
+    let objects = OBJECTS.lock();
+    objects
+        .live
+        .get(&id)
+        .is_some_and(|object| object.state == State::Open)
+}
+
+/// Waits until the closes of everything that depends on the object have been called, at PASSIVE. At the deadline it says
+/// what is left.
+pub(super) fn wait_for_closes(id: Id, deadline: Instant) -> Option<String> {
+    let mut objects = OBJECTS.lock();
+    loop {
+        let left = |other: &&Object| other.state == State::Open && objects.depends(other, id);
+        let left = objects.live.values().find(left)?.fixed.label();
+        if CLOSED.wait_until(&mut objects, deadline).timed_out() {
+            return Some(left);
+        }
+    }
 }
 
 /// Calls one of the provider's functions; the object is the first argument. Returns rax.
@@ -342,6 +427,7 @@ pub(super) fn begin_close(fixed: &Fixed) {
         assert!(object.state == State::Open, "{} is closed once", fixed.label());
         object.state = State::Closing;
     }
+    CLOSED.notify_all();
 }
 
 /// The close completes: inline, or through the callback that is about to run.
@@ -406,5 +492,8 @@ pub(super) fn end_close(id: Id) {
         }
     }
     drop(objects);
+    if object.fixed.client == Client::Driver {
+        consumer::remove(&object.fixed);
+    }
     CLOSED.notify_all();
 }

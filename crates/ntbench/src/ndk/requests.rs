@@ -1,5 +1,6 @@
 //! Calls that may pend: each has a context of its own, and is completed exactly as its return value says.
 
+use super::guarded::Guarded;
 use super::kind::Kind;
 use super::objects::{self, Fixed, Id};
 use super::rules::{self, broken};
@@ -26,7 +27,7 @@ pub(super) struct Creation {
 }
 
 impl Creation {
-    fn adopt(&self, address: usize) -> Arc<Fixed> {
+    pub(super) fn adopt(&self, address: usize) -> Arc<Fixed> {
         objects::adopt(self.kind, address, self.version, &self.antecedents)
     }
 }
@@ -46,6 +47,9 @@ pub(super) struct Completion {
     pub created: Option<Arc<Fixed>>,
 }
 
+/// Called with the completion, in the place of somebody who waits for it: passes it on to a consumer driver.
+pub(super) type Deliver = Box<dyn FnOnce(&Completion) + Send>;
+
 struct Request {
     call: &'static str,
     object: Id,
@@ -57,6 +61,8 @@ struct Request {
     completion: Option<Completion>,
     /// Whether it counts as a pending request of the object.
     counted: bool,
+    /// `None` if somebody waits, and when it has been called.
+    deliver: Option<Deliver>,
 }
 
 #[derive(Default)]
@@ -87,7 +93,8 @@ fn was_given(context: u64, last: u64) -> bool {
         && context.is_multiple_of(CONTEXT_STRIDE)
 }
 
-fn begin(call: &'static str, object: &Fixed, purpose: Purpose) -> u64 {
+/// Makes a request known before the call that starts it; returns its context.
+pub(super) fn begin(call: &'static str, object: &Fixed, purpose: Purpose, deliver: Option<Deliver>) -> u64 {
     let context = new_context();
     let request = Request {
         call,
@@ -97,13 +104,14 @@ fn begin(call: &'static str, object: &Fixed, purpose: Purpose) -> u64 {
         completed: false,
         completion: None,
         counted: false,
+        deliver,
     };
     with(|requests| requests.active.insert(context, request));
     context
 }
 
 /// The function has returned. Removes the request unless it pends.
-fn end_call(context: u64, status: NTSTATUS) {
+pub(super) fn end_call(context: u64, status: NTSTATUS) {
     if status == STATUS_PENDING {
         return with(|requests| {
             let request = requests.active.get_mut(&context);
@@ -137,6 +145,7 @@ pub(super) fn complete(callback: &'static str, context: u64, status: NTSTATUS, o
                 request.object,
                 request.label.clone(),
                 request.purpose.clone(),
+                request.deliver.take(),
             ))
         }
         Some(request) => Err(Some((request.call, true))),
@@ -144,7 +153,7 @@ pub(super) fn complete(callback: &'static str, context: u64, status: NTSTATUS, o
         None if was_given(context, requests.last) => Err(Some(("The request", true))),
         None => Err(None),
     });
-    let (call, id, label, purpose) = match found {
+    let (call, id, label, purpose, deliver) = match found {
         Ok(request) => request,
         Err(Some((call, completed))) => rules::not_pending(call, completed),
         Err(None) => rules::context(callback, context),
@@ -167,12 +176,17 @@ pub(super) fn complete(callback: &'static str, context: u64, status: NTSTATUS, o
         }
         _ => rules::context(callback, context),
     };
+    let completion = Completion { status, created };
+    let delivered = deliver.is_some();
+    if let Some(deliver) = deliver {
+        deliver(&completion);
+    }
     trace::add(trace::What::CallbackReturn, callback, || (label, String::new()));
-    finish(context, id, callback, Completion { status, created });
+    finish(context, id, callback, completion, delivered);
 }
 
-/// The callback is about to return.
-fn finish(context: u64, object: Id, callback: &str, completion: Completion) {
+/// The callback is about to return. What was delivered is forgotten: nobody waits for it.
+fn finish(context: u64, object: Id, callback: &str, completion: Completion, delivered: bool) {
     if callback == callbacks::CLOSE {
         objects::end_close(object);
         with(|requests| requests.active.remove(&context));
@@ -181,7 +195,11 @@ fn finish(context: u64, object: Id, callback: &str, completion: Completion) {
         let counted = with(|requests| {
             let request = requests.active.get_mut(&context)?;
             request.completion = Some(completion);
-            Some(request.counted)
+            let counted = request.counted;
+            if delivered {
+                requests.active.remove(&context);
+            }
+            Some(counted)
         });
         if counted == Some(true) {
             objects::count_request(object, -1);
@@ -220,7 +238,7 @@ pub(super) fn request(
     arguments: &[u64],
     detail: impl FnOnce() -> String,
 ) -> NTSTATUS {
-    let context = begin(call, object, Purpose::Request);
+    let context = begin(call, object, Purpose::Request, None);
     let mut all = arguments.to_vec();
     all.extend([callbacks::address_of(callbacks::REQUEST), context]);
     let result = objects::invoke(object, call, &all, detail);
@@ -235,7 +253,7 @@ pub(super) fn request(
 }
 
 /// What an out parameter holds before the call.
-const UNTOUCHED: u8 = 0xEE;
+pub(super) const UNTOUCHED: u8 = 0xEE;
 
 /// Calls a creation, whose last three parameters are the completion, its context and the out parameter.
 pub(super) fn create(
@@ -244,8 +262,8 @@ pub(super) fn create(
     arguments: &[u64],
     creation: &Creation,
 ) -> Result<Arc<Fixed>, NTSTATUS> {
-    let context = begin(call, parent, Purpose::Create(creation.clone()));
-    let out = super::guarded::Guarded::filled(8, UNTOUCHED);
+    let context = begin(call, parent, Purpose::Create(creation.clone()), None);
+    let out = Guarded::filled(8, UNTOUCHED);
     let mut all = arguments.to_vec();
     all.extend([
         callbacks::address_of(callbacks::CREATE),
@@ -256,17 +274,10 @@ pub(super) fn create(
     let status = objects::returned(parent, call, result);
     rules::check_status(call, status, true);
     end_call(context, status);
-    let touched = out.bytes().iter().any(|&byte| byte != UNTOUCHED);
+    let object = created(call, status, &out);
     match status {
-        STATUS_SUCCESS => Ok(creation.adopt(if touched { memory::read(out.address()) } else { 0 })),
+        STATUS_SUCCESS => Ok(creation.adopt(object)),
         STATUS_PENDING => {
-            if touched {
-                broken(
-                    Rule::NdkOutParamOnPending,
-                    format!("{call} returned STATUS_PENDING and wrote the out parameter"),
-                    "A creation that pends hands its object over through the completion callback only.",
-                )
-            }
             let completion = wait(context);
             completion.map_or(Err(status), |completion| {
                 completion.created.ok_or(completion.status)
@@ -274,6 +285,19 @@ pub(super) fn create(
         }
         failure => Err(failure),
     }
+}
+
+/// What a creation that returned `status` has stored through its out parameter, which held [`UNTOUCHED`]; 0 for nothing.
+pub(super) fn created(call: &str, status: NTSTATUS, out: &Guarded) -> usize {
+    let touched = out.bytes().iter().any(|&byte| byte != UNTOUCHED);
+    if status == STATUS_PENDING && touched {
+        broken(
+            Rule::NdkOutParamOnPending,
+            format!("{call} returned STATUS_PENDING and wrote the out parameter"),
+            "A creation that pends hands its object over through the completion callback only.",
+        )
+    }
+    if touched { memory::read(out.address()) } else { 0 }
 }
 
 /// A close that has been called.
@@ -303,7 +327,7 @@ impl Closing {
 /// Closes an object.
 pub(super) fn close(object: &Fixed, call: &'static str) -> Closing {
     objects::begin_close(object);
-    let context = begin(call, object, Purpose::Close);
+    let context = begin(call, object, Purpose::Close, None);
     let arguments = [callbacks::address_of(callbacks::CLOSE), context];
     let result = objects::invoke(object, call, &arguments, String::new);
     let status = objects::returned(object, call, result);

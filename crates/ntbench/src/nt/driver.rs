@@ -8,7 +8,7 @@ use crate::memory;
 use crate::pe::file::LoadError;
 use crate::pe::image::LoadedImage;
 use crate::verifier::pool;
-use crate::{ndis, netio};
+use crate::{ndis, netio, wsk};
 use std::path::Path;
 
 /// Offsets in `DRIVER_OBJECT` (ntddk's wdm.h, x64).
@@ -129,6 +129,7 @@ impl Driver {
         let (base, range) = (self.image.base, self.image.range());
         ndis::driver::check_unloaded(self.object());
         netio::addresses::check_unloaded(&range);
+        wsk::clients::check_unloaded(base);
         let name = self
             .image
             .file

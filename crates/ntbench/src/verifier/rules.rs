@@ -267,6 +267,20 @@ rules! {
     NdkConnectEventOverlap,
     /// Closing an adapter returns when all its objects are closed.
     NdkAdapterClosedWithObjects,
+
+    // NDK consumers
+    /// Consumers call functions of the objects that they have, until they close them.
+    NdkConsumerObject,
+    /// Consumers give the callbacks that NDKPI demands.
+    NdkConsumerCallback,
+    /// Consumers that close an adapter close its objects, too.
+    NdkConsumerAdapterObjects,
+    /// WSK is used in order: register, capture, release, deregister.
+    WskRegistration,
+    /// NDK adapters are closed before their client's provider NPI is released.
+    WskAdapterOpen,
+    /// WSK clients are deregistered when the driver unloads.
+    WskLeak,
 }
 
 #[cfg(test)]
