@@ -5,7 +5,6 @@
 
 mod attempt;
 mod damage;
-mod neighbour;
 
 pub use attempt::Attempt;
 pub use damage::Damage;
@@ -25,6 +24,7 @@ use roce_wire::num::Psn;
 use thiserror::Error;
 
 use super::hub::{Hub, PortHandle};
+use super::neighbour;
 
 /// The UDP source port of the peer's datagrams, out of the range that Linux uses.
 const UDP_SOURCE_PORT: u16 = 0xd000;
@@ -363,7 +363,7 @@ impl Log {
 impl State {
     /// On the wire's thread.
     fn receive(&self, frame: &[u8]) {
-        let event = neighbour::read(&self.config, frame);
+        let event = neighbour::read(self.config.mac, &self.config.addresses, frame);
         if let Some(neighbour::Event::Question { answer }) = &event {
             self.port.transmit(answer);
         }

@@ -10,8 +10,6 @@ use smoltcp::wire::{
     RawHardwareAddress,
 };
 
-use super::PeerConfig;
-
 /// Neighbour discovery does not leave the link, and this proves it (RFC 4861, 7.1.1).
 const HOP_LIMIT: u8 = 255;
 
@@ -23,12 +21,13 @@ pub(super) enum Event {
     Answer { ip: IpAddr, mac: MacAddr },
 }
 
-/// Reads a frame. `None`: it is about something else, about other people's addresses, or damaged.
-pub(super) fn read(config: &PeerConfig, bytes: &[u8]) -> Option<Event> {
+/// Reads a frame, as the station `mac` with these `addresses`. `None`: it is about something else, about other people's addresses, or
+/// damaged.
+pub(super) fn read(mac: MacAddr, addresses: &[IpAddr], bytes: &[u8]) -> Option<Event> {
     let frame = EthernetFrame::new_checked(bytes).ok()?;
     match frame.ethertype() {
-        EthernetProtocol::Arp => read_arp(config, frame.payload()),
-        EthernetProtocol::Ipv6 => read_ipv6(config, frame.src_addr(), frame.payload()),
+        EthernetProtocol::Arp => read_arp(mac, addresses, frame.payload()),
+        EthernetProtocol::Ipv6 => read_ipv6(mac, addresses, frame.src_addr(), frame.payload()),
         _ => None,
     }
 }
@@ -71,7 +70,7 @@ pub(super) fn question(mac: MacAddr, source: IpAddr, target: IpAddr) -> Option<V
     }
 }
 
-fn read_arp(config: &PeerConfig, payload: &[u8]) -> Option<Event> {
+fn read_arp(mac: MacAddr, addresses: &[IpAddr], payload: &[u8]) -> Option<Event> {
     let packet = ArpPacket::new_checked(payload).ok()?;
     let ArpRepr::EthernetIpv4 {
         operation,
@@ -84,10 +83,10 @@ fn read_arp(config: &PeerConfig, payload: &[u8]) -> Option<Event> {
         return None;
     };
     match operation {
-        ArpOperation::Request if config.addresses.contains(&target.into()) => Some(Event::Question {
+        ArpOperation::Request if addresses.contains(&target.into()) => Some(Event::Question {
             answer: arp(
                 ArpOperation::Reply,
-                (config.mac, target),
+                (mac, target),
                 (their_mac, their_ip),
                 their_mac,
             ),
@@ -100,7 +99,12 @@ fn read_arp(config: &PeerConfig, payload: &[u8]) -> Option<Event> {
     }
 }
 
-fn read_ipv6(config: &PeerConfig, their_mac: EthernetAddress, payload: &[u8]) -> Option<Event> {
+fn read_ipv6(
+    mac: MacAddr,
+    addresses: &[IpAddr],
+    their_mac: EthernetAddress,
+    payload: &[u8],
+) -> Option<Event> {
     let packet = Ipv6Packet::new_checked(payload).ok()?;
     if packet.next_header() != IpProtocol::Icmpv6 || packet.hop_limit() != HOP_LIMIT {
         return None;
@@ -109,15 +113,15 @@ fn read_ipv6(config: &PeerConfig, their_mac: EthernetAddress, payload: &[u8]) ->
     let message = Icmpv6Packet::new_checked(packet.payload()).ok()?;
     match Icmpv6Repr::parse(&their_ip, &our_ip, &message, &ChecksumCapabilities::default()).ok()? {
         Icmpv6Repr::Ndisc(NdiscRepr::NeighborSolicit { target_addr, .. })
-            if config.addresses.contains(&target_addr.into()) && !their_ip.is_unspecified() =>
+            if addresses.contains(&target_addr.into()) && !their_ip.is_unspecified() =>
         {
             let advert = NdiscRepr::NeighborAdvert {
                 flags: NdiscNeighborFlags::SOLICITED | NdiscNeighborFlags::OVERRIDE,
                 target_addr,
-                lladdr: Some(raw(config.mac)),
+                lladdr: Some(raw(mac)),
             };
             Some(Event::Question {
-                answer: ndisc((config.mac, target_addr), (their_mac, their_ip), advert),
+                answer: ndisc((mac, target_addr), (their_mac, their_ip), advert),
             })
         }
         Icmpv6Repr::Ndisc(NdiscRepr::NeighborAdvert { target_addr, .. }) => Some(Event::Answer {
