@@ -7,7 +7,7 @@ use crate::nt::driver::Driver;
 use crate::nt::event_log;
 use crate::pci::slot::Slot;
 use crate::pe::file::LoadError;
-use crate::wire::{Hub, HubConfig, Peer, PeerConfig, nic};
+use crate::wire::{HostStack, Hub, HubConfig, Peer, PeerConfig, nic};
 use crate::{Config, Kernel};
 use ndk_sys::{NDIS_STATUS, NDK_VERSION, NTSTATUS};
 use roce_wire::eth::MacAddr;
@@ -142,6 +142,7 @@ pub struct Machine {
     adapters: Vec<Adapter>,
     driver: Option<Driver>,
     nics: Vec<Arc<Nic>>,
+    hosts: Vec<Arc<HostStack>>,
     hub: Hub,
     /// The adapters' addresses, and the station that each belongs to.
     stations: Vec<(IpAddr, MacAddr)>,
@@ -169,7 +170,7 @@ impl Machine {
     pub fn start_paused(config: MachineConfig) -> Result<Self, StartError> {
         let kernel = Kernel::boot(&config.kernel);
         let hub = Hub::new(config.wire)?;
-        let slots: Vec<Slot> = (0..)
+        let plugged: Vec<(Slot, Arc<HostStack>)> = (0..)
             .zip(&config.adapters)
             .map(|(number, setup)| plug_in(&hub, number, setup))
             .collect::<io::Result<_>>()?;
@@ -181,17 +182,19 @@ impl Machine {
         let mut machine = Self {
             adapters: Vec::new(),
             driver: None,
-            nics: slots.iter().map(|slot| Arc::clone(slot.nic())).collect(),
+            nics: plugged.iter().map(|(slot, _)| Arc::clone(slot.nic())).collect(),
+            hosts: plugged.iter().map(|(_, host)| Arc::clone(host)).collect(),
             hub,
             stations: stations(&config.adapters),
             peers: AtomicU8::new(0),
             kernel,
         };
-        for (slot, setup) in slots.into_iter().zip(config.adapters) {
+        for ((slot, host), setup) in plugged.into_iter().zip(config.adapters) {
             let adapter_config = AdapterConfig {
                 interface_index: setup.interface_index,
                 keywords: setup.keywords,
                 addresses: setup.addresses,
+                host: Some(host),
             };
             match Adapter::add(&driver, slot, adapter_config) {
                 Ok(adapter) => machine.adapters.push(adapter),
@@ -244,6 +247,12 @@ impl Machine {
     #[must_use]
     pub fn nics(&self) -> &[Arc<Nic>] {
         &self.nics
+    }
+
+    /// The IP stacks of the hosts that the adapters are in, in the order of the configuration.
+    #[must_use]
+    pub fn hosts(&self) -> &[Arc<HostStack>] {
+        &self.hosts
     }
 
     /// The wire.
@@ -331,13 +340,13 @@ fn stations(adapters: &[AdapterSetup]) -> Vec<(IpAddr, MacAddr)> {
 }
 
 /// Plugs the device of an adapter into the slot of that number, and into the wire.
-fn plug_in(hub: &Hub, number: u8, setup: &AdapterSetup) -> io::Result<Slot> {
+fn plug_in(hub: &Hub, number: u8, setup: &AdapterSetup) -> io::Result<(Slot, Arc<HostStack>)> {
     let mut slot = None;
     let name = match number {
         0 => "nic".to_owned(),
         _ => format!("nic{}", number + 1),
     };
-    let nic = nic::plug_in(hub, &name, |wire| {
+    let nic::Plugged { nic, host } = nic::plug_in(hub, &name, setup.nic.mac, |wire| {
         let plugged = Slot::plug(number, setup.nic.clone(), wire)?;
         let nic = Arc::clone(plugged.nic());
         slot = Some(plugged);
@@ -346,7 +355,13 @@ fn plug_in(hub: &Hub, number: u8, setup: &AdapterSetup) -> io::Result<Slot> {
     if let Some(prepare) = &setup.before_start {
         prepare(&nic);
     }
-    slot.ok_or_else(|| io::Error::other("the slot is empty"))
+    for &(address, prefix) in &setup.addresses {
+        if !host.add_address(address, prefix) {
+            return Err(io::Error::other("the host's stack takes no more addresses"));
+        }
+    }
+    let slot = slot.ok_or_else(|| io::Error::other("the slot is empty"))?;
+    Ok((slot, host))
 }
 
 /// The NIC's IPv4 endpoint with that port.

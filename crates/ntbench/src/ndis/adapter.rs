@@ -15,6 +15,7 @@ use crate::cpu::call::call;
 use crate::nt::driver::Driver;
 use crate::pci::slot::Slot;
 use crate::verifier::{BugCheck, Rule, Violation, watchdog};
+use crate::wire::HostStack;
 use ndk_sys::{
     CM_PARTIAL_RESOURCE_DESCRIPTOR, CM_RESOURCE_INTERRUPT_LATCHED, CM_RESOURCE_INTERRUPT_MESSAGE,
     CM_RESOURCE_MEMORY_BAR, CmResourceTypeInterrupt, CmResourceTypeMemory, NDIS_HALT_ACTION,
@@ -53,6 +54,8 @@ pub struct Config {
     pub keywords: BTreeMap<String, Keyword>,
     /// Addresses of the interface, with their prefix lengths, when it starts.
     pub addresses: Vec<(IpAddr, u8)>,
+    /// The stack that has these addresses on the wire: NETIO asks it for neighbours.
+    pub host: Option<Arc<HostStack>>,
 }
 
 /// Where the adapter is in its life.

@@ -3,8 +3,10 @@
 use std::io;
 use std::sync::Arc;
 
+use roce_wire::eth::MacAddr;
 use vrnic_device::{Nic, Wire};
 
+use super::host::HostStack;
 use super::hub::{Hub, PortHandle};
 
 impl Wire for PortHandle {
@@ -13,25 +15,42 @@ impl Wire for PortHandle {
     }
 }
 
-/// Plugs in the NIC that `make` makes with the wire that it is given: frames for it go to [`Nic::receive`], and the port is gone when the NIC is.
+/// A NIC on the wire, and the IP stack of its host, which shares the port.
+pub struct Plugged {
+    /// The NIC: it gets every frame of the port.
+    pub nic: Arc<Nic>,
+    /// The stack, without addresses yet.
+    pub host: Arc<HostStack>,
+}
+
+/// Plugs in the NIC with the station `mac` that `make` makes with the wire that it is given. The port is gone when both the NIC and the
+/// host's stack are.
 ///
 /// # Errors
-/// Those of `make`.
+/// Those of `make`; a thread cannot be started.
 pub fn plug_in(
     hub: &Hub,
     name: &str,
+    mac: [u8; 6],
     make: impl FnOnce(Arc<dyn Wire>) -> io::Result<Arc<Nic>>,
-) -> io::Result<Arc<Nic>> {
+) -> io::Result<Plugged> {
     let port = Arc::new(hub.port(name));
     let nic = make(Arc::clone(&port) as Arc<dyn Wire>)?;
-    // Weak, because the NIC owns the port.
-    let receiver = Arc::downgrade(&nic);
+    let host = Arc::new(HostStack::start(
+        MacAddr(mac),
+        Arc::clone(&port) as Arc<dyn Wire>,
+    )?);
+    // Weak, because they own the port.
+    let receivers = (Arc::downgrade(&nic), Arc::downgrade(&host));
     port.connect(Arc::new(move |frame| {
-        if let Some(nic) = receiver.upgrade() {
+        if let Some(nic) = receivers.0.upgrade() {
             nic.receive(frame);
         }
+        if let Some(host) = receivers.1.upgrade() {
+            host.receive(frame);
+        }
     }));
-    Ok(nic)
+    Ok(Plugged { nic, host })
 }
 
 #[cfg(test)]
@@ -39,7 +58,6 @@ mod tests {
     use std::net::Ipv4Addr;
     use std::time::Duration;
 
-    use roce_wire::eth::MacAddr;
     use vrnic_device::{DmaFault, HostMemory, Interrupts, NicConfig};
 
     use super::super::hub::HubConfig;
@@ -81,7 +99,7 @@ mod tests {
     fn frames_reach_the_nic_until_it_is_gone() {
         const MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
         let hub = Hub::new(HubConfig::default()).expect("a thread can be started");
-        let nic = plug_in(&hub, "nic", |wire| {
+        let Plugged { nic, host } = plug_in(&hub, "nic", MAC, |wire| {
             Nic::new(NicConfig::new(MAC), Arc::new(Off), Arc::new(Off), wire)
         })
         .expect("the configuration is good");
@@ -97,7 +115,7 @@ mod tests {
         peer.send_damaged(&attempt, Damage::Icrc).expect("there is a way");
         assert!(hub.settle(PATIENCE));
         assert_eq!(hub.statistics().delivered, 1);
-        drop(nic);
+        drop((nic, host));
         peer.send(&attempt).expect("there is a way");
         assert!(hub.settle(PATIENCE));
         assert_eq!(hub.statistics().delivered, 1, "its port is gone");

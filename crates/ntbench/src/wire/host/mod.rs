@@ -9,6 +9,7 @@ mod tcp;
 pub use tcp::{TcpListener, TcpStream};
 
 use std::collections::HashMap;
+use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -26,7 +27,7 @@ use vrnic_device::Wire;
 use super::neighbour::{self, Event};
 use device::Queue;
 
-/// How often a neighbour is asked for before it counts as unreachable; RFC 4861's MAX_UNICAST_SOLICIT.
+/// How often a neighbour is asked for before it counts as unreachable; RFC 4861's `MAX_UNICAST_SOLICIT`.
 const QUESTIONS: u32 = 3;
 
 /// The stack of one adapter. Dropping it ends its thread; its connections are cut off.
@@ -110,6 +111,7 @@ impl HostStack {
     }
 
     /// Gives the stack an address. False: it has as many as it can have.
+    #[must_use]
     pub fn add_address(&self, address: IpAddr, prefix: u8) -> bool {
         let mut state = self.shared.state.lock();
         let mut added = false;
@@ -168,6 +170,14 @@ impl HostStack {
     }
 }
 
+impl fmt::Debug for HostStack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HostStack")
+            .field("mac", &self.shared.mac)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Drop for HostStack {
     fn drop(&mut self) {
         let mut state = self.shared.state.lock();
@@ -221,7 +231,9 @@ impl Shared {
             Self::reap(&mut state);
             self.news.notify_all();
             MutexGuard::unlocked(&mut state, || {
-                frames.iter().for_each(|frame| self.wire.transmit(frame));
+                for frame in &frames {
+                    self.wire.transmit(frame);
+                }
             });
             let idle = |state: &mut State| !state.work && !state.stopping;
             match delay {

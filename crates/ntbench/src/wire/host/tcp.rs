@@ -172,6 +172,6 @@ fn new_socket() -> Socket<'static> {
     socket
 }
 
-fn invalid(error: impl ToString) -> io::Error {
-    io::Error::new(ErrorKind::InvalidInput, error.to_string())
+fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
+    io::Error::new(ErrorKind::InvalidInput, error)
 }
