@@ -36,6 +36,8 @@ impl Adapter {
         drop(timer);
         if let Some(nic) = this.nic() {
             nic.silence();
+            // Nobody else gives back what has ended by that.
+            nic.tick(usize::MAX);
         }
         let interrupt = this.interrupt.lock().take();
         drop(interrupt);

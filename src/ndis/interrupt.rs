@@ -14,7 +14,7 @@ use crate::os::timer::TimerTarget;
 
 /// The message of the command queue. If the system granted one message only, it serves everything.
 const COMMAND_MESSAGE: u32 = vrnic_abi::pci::COMMAND_VECTOR as u32;
-/// Events that one DPC serves before others have their turn.
+/// Events, and requests that have ended, that one DPC serves before others have their turn.
 const BUDGET: usize = 64;
 
 /// Period of the clock.
@@ -42,23 +42,22 @@ bitflags::bitflags! {
 impl InterruptTarget for Adapter {
     fn on_message(&self, message: u32) -> bool {
         let Some(nic) = self.nic() else { return false };
-        if message == COMMAND_MESSAGE {
-            nic.serve_commands();
-        }
-        let more = message == self.event_message.load(Ordering::Relaxed)
+        let more_commands = message == COMMAND_MESSAGE && nic.serve_commands(BUDGET);
+        let more_events = message == self.event_message.load(Ordering::Relaxed)
             && nic.serve_events(BUDGET, |event| self.on_event(&event));
         self.notice_health();
-        more
+        more_commands || more_events
     }
 }
 
 impl TimerTarget for Adapter {
     fn on_timer(&self) {
         let tick = self.ticks.fetch_add(1, Ordering::Relaxed);
-        if tick.is_multiple_of(TICKS_PER_CHECK)
-            && let Some(nic) = self.nic()
-        {
-            nic.check();
+        if let Some(nic) = self.nic() {
+            if tick.is_multiple_of(TICKS_PER_CHECK) {
+                nic.check();
+            }
+            nic.tick(BUDGET);
         }
         if let Some(provider) = self.provider() {
             provider.on_timer();

@@ -1,4 +1,5 @@
 //! The NIC as the rest of the driver uses it.
+#![expect(unsafe_code, reason = "a request comes back from the queue without its type")]
 
 use vrnic_abi::cm::{CmSend, MAD_SIZE};
 use vrnic_abi::cmd::Opcode;
@@ -14,11 +15,12 @@ use super::device::{Device, Link};
 use super::events::{EventQueue, NicEvent};
 use super::gid::{Change, GidTable};
 use super::health::{Health, Reason};
+use super::request::{Erased, Payload, Request, Submitted};
 use crate::os::handle::AdapterHandle;
 use crate::os::irql::Passive;
 use crate::os::lock::SpinLock;
 use crate::os::once::SetOnce;
-use crate::os::pool::{Pooled, Tag};
+use crate::os::pool::{PoolBox, Pooled, Tag};
 
 /// A NIC that is up. Dropping it (at `PASSIVE_LEVEL`) silences the device and frees what was shared with it.
 pub struct Nic {
@@ -128,6 +130,35 @@ impl Nic {
         self.commands.run(&self.device, wait, opcode, input, mailbox)
     }
 
+    /// Runs the command of a request without waiting: `input` inline, `mailbox` (128 bytes at most, none if empty) to the
+    /// device. There is always room: the request waits for a tag if it must. At most `DISPATCH_LEVEL`; calls nobody back,
+    /// so that a spin lock may be held.
+    ///
+    /// When it ends with [`CommandError::Dead`] or [`CommandError::Removed`], the device touches no memory any more.
+    pub fn submit<T: Payload>(
+        &self,
+        request: PoolBox<Request<T>>,
+        opcode: Opcode,
+        input: &[u8],
+        mailbox: &[u8],
+    ) -> Submitted<T> {
+        let mut request = Erased::new(request);
+        request.header_mut().set(opcode, input, mailbox);
+        match self.commands.submit(&self.device, request) {
+            None => Submitted::Pending,
+            Some(request) => {
+                let outcome = request.header().outcome;
+                // SAFETY: the queue gives back the very request that it got.
+                Submitted::Done(unsafe { request.into_request() }, outcome)
+            }
+        }
+    }
+
+    /// Runs the command of a request once more, some milliseconds later. At most `DISPATCH_LEVEL`.
+    pub fn submit_again<T: Payload>(&self, request: PoolBox<Request<T>>) {
+        self.commands.postpone(Erased::new(request));
+    }
+
     /// Runs a command that creates an object; its number.
     ///
     /// # Errors
@@ -204,18 +235,26 @@ impl Nic {
         self.commands.fail(&self.device, reason, detail);
     }
 
-    /// Serves the command interrupt. `DISPATCH_LEVEL`.
-    pub fn serve_commands(&self) {
+    /// Serves the command interrupt, and gives back `budget` requests at most; whether there are more. `DISPATCH_LEVEL`, without
+    /// a lock.
+    pub fn serve_commands(&self, budget: usize) -> bool {
         let cause = self.device.registers.read::<INT_CAUSE>();
         if cause == REMOVED {
-            return self.fail(Reason::Removed, 0);
+            self.fail(Reason::Removed, 0);
+        } else {
+            // Cleared first: what comes after raises the interrupt again.
+            self.device.registers.write::<INT_CAUSE>(cause);
+            self.commands.poll(&self.device);
+            if cause & INT_FATAL != 0 {
+                self.check_state();
+            }
         }
-        // Cleared first: what comes after raises the interrupt again.
-        self.device.registers.write::<INT_CAUSE>(cause);
-        self.commands.poll(&self.device);
-        if cause & INT_FATAL != 0 {
-            self.check_state();
-        }
+        self.commands.deliver(&self.device, budget)
+    }
+
+    /// Looks after requests that no interrupt brings to their end. `DISPATCH_LEVEL`, every few milliseconds, without a lock.
+    pub fn tick(&self, budget: usize) {
+        self.commands.tick(&self.device, budget);
     }
 
     /// Serves the event queue: hands up to `budget` events to `serve`, one after another whatever processors are here, then

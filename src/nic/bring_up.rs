@@ -79,6 +79,7 @@ impl Nic {
             registers: RegisterBar::map(passive, resources.adapter, resources.registers)?,
             doorbells: DoorbellBar::map(passive, resources.adapter, resources.doorbells)?,
             health: HealthWord::new(),
+            silencing: AtomicBool::new(false),
             silent: AtomicBool::new(false),
         };
         device.check_identity().map_err(BringUpError::Identity)?;

@@ -1,8 +1,10 @@
 //! The command queue: posts commands, and gets their results by tag.
 //!
-//! Completions are consumed by whoever looks first: the interrupt's DPC, a caller that spins, or one whose wait is over.
-//! One spin lock guards the rings' indexes and the tags; each tag has a mailbox and an event of its own, allocated at
-//! bring-up.
+//! A caller waits for its command, spins, does not care, or gives a [`Request`](super::request::Request) that comes back
+//! when the command has ended; requests for which there is no tag wait in a list. Completions are consumed by whoever looks
+//! first: the interrupt's DPC, a caller that spins or submits, or one whose wait is over. Requests of others that it finds ended
+//! are left to the DPC, so that nobody's code runs inside another's call. One spin lock guards the rings' indexes, the tags
+//! and the lists; each tag has a mailbox and an event of its own, allocated at bring-up.
 
 use core::mem::offset_of;
 use core::time::Duration;
@@ -17,6 +19,7 @@ use vrnic_abi::regs::{
 use super::command::{CommandError, MAILBOX_BYTES, Mailbox, Reply};
 use super::device::Device;
 use super::health::{Health, Reason};
+use super::request::{Erased, List};
 use super::ring::{Consumer, is_fetched};
 use super::slots::{Completed, Outcome, RING_LOG2, Slot, Slots, TAGS};
 use crate::os::dma::Coherent;
@@ -33,6 +36,9 @@ const SPIN: Duration = Duration::from_micros(50);
 const SLICE: Duration = Duration::from_millis(20);
 /// How much longer the watchdog is patient than a waiting caller, whose timeout says more.
 const WATCHDOG_GRACE: Duration = Duration::from_millis(500);
+
+/// Tags that requests leave to callers that cannot wait for one.
+const RESERVED_TAGS: usize = 8;
 
 /// How a caller waits for the firmware.
 #[derive(Clone, Copy)]
@@ -51,6 +57,10 @@ impl Pooled for Event {
 
 impl Pooled for Slot {
     const TAG: Tag = Tag::new(*b"VrSl");
+}
+
+impl Pooled for Option<Erased> {
+    const TAG: Tag = Tag::new(*b"VrRq");
 }
 
 /// Memory that the device reads and writes, in one block.
@@ -79,6 +89,25 @@ struct State {
     /// Commands posted since the queue was started, modulo 2^32.
     posted: u32,
     completions: Consumer,
+    /// By tag: the request whose command it is, if it is one.
+    requests: PoolSlice<Option<Erased>>,
+    /// Requests for which there is no tag yet.
+    waiting: List,
+    /// Requests that are submitted again at the next tick.
+    postponed: List,
+    /// Requests that have ended, until they are given back.
+    finished: List,
+}
+
+/// What a look at the completion ring has found.
+#[derive(Default)]
+struct Found {
+    /// Tags whose callers can be woken, as bits.
+    wake: u64,
+    /// The request that the caller is interested in has ended.
+    own: Option<Erased>,
+    /// A completion that cannot be.
+    garbage: Option<u32>,
 }
 
 /// The lower half of an address.
@@ -112,6 +141,10 @@ impl CommandQueue {
             slots: Slots::new(PoolSlice::from_fn(TAGS, |_| Slot::default())?),
             posted: 0,
             completions: Consumer::new(RING_LOG2),
+            requests: PoolSlice::from_fn(TAGS, |_| None)?,
+            waiting: List::new(),
+            postponed: List::new(),
+            finished: List::new(),
         };
         Ok(Self {
             memory,
@@ -196,11 +229,30 @@ impl CommandQueue {
             tag = state.slots.take(opcode.0, at.hundred_ns());
         }
         let tag = tag.ok_or(CommandError::QueueFull)?;
-        let place = layout::MAILBOXES + usize::from(tag) * MAILBOX_BYTES;
-        if let Mailbox::In(data) = mailbox {
-            self.memory.write(place, data);
-        }
         self.events[usize::from(tag)].reset();
+        let data: &[u8] = match mailbox {
+            Mailbox::In(data) => data,
+            Mailbox::None | Mailbox::Out(_) => &[],
+        };
+        let index = self.write(&mut state, tag, opcode, inline, data, mailbox_len);
+        // With the lock held: doorbell values must reach the device in order.
+        device.registers.write::<CMDQ_DOORBELL>(state.posted);
+        Ok(Ticket { tag, index, at })
+    }
+
+    /// Writes a command into the ring, without ringing; its number since the queue was started. The mailbox has
+    /// `mailbox_len` bytes and begins with `data`.
+    fn write(
+        &self,
+        state: &mut State,
+        tag: u16,
+        opcode: Opcode,
+        input: [u8; INLINE_INPUT],
+        data: &[u8],
+        mailbox_len: usize,
+    ) -> u32 {
+        let place = layout::MAILBOXES + usize::from(tag) * MAILBOX_BYTES;
+        self.memory.write(place, data);
         let address = if mailbox_len == 0 {
             0
         } else {
@@ -211,16 +263,99 @@ impl CommandQueue {
             tag: tag.into(),
             mailbox_len: u32::try_from(mailbox_len).unwrap_or(u32::MAX).into(),
             mailbox: address.into(),
-            input: inline,
+            input,
         };
         let index = state.posted;
         let slot = index as usize % TAGS;
         self.memory
             .write_value(layout::COMMANDS + slot * size_of::<Command>(), &command);
         state.posted = index.wrapping_add(1);
-        // With the lock held: doorbell values must reach the device in order.
-        device.registers.write::<CMDQ_DOORBELL>(state.posted);
-        Ok(Ticket { tag, index, at })
+        index
+    }
+
+    /// Runs the command of `request` without waiting; the request if it has ended already. At most `DISPATCH_LEVEL`.
+    pub fn submit(&self, device: &Device, mut request: Erased) -> Option<Erased> {
+        let own = request.address();
+        let mut state = self.state.lock();
+        if let Err(error) = device.health.get().check() {
+            request.header_mut().outcome = Err(error);
+            if device.is_silent() {
+                return Some(request);
+            }
+            // Whoever gets the error may free memory, which the device has not been stopped from using yet.
+            state.finished.push(request);
+            return None;
+        }
+        state.waiting.push(request);
+        let mut found = self.look(&mut state, Some(own));
+        if self.start_waiting(device, &mut state) {
+            // A quick firmware is done by now.
+            let more = self.look(&mut state, Some(own));
+            found.wake |= more.wake;
+            found.own = found.own.or(more.own);
+            found.garbage = found.garbage.or(more.garbage);
+        }
+        drop(state);
+        self.react(device, &found);
+        found.own
+    }
+
+    /// Submits `request` at the next tick. At most `DISPATCH_LEVEL`.
+    pub fn postpone(&self, request: Erased) {
+        self.state.lock().postponed.push(request);
+    }
+
+    /// Posts requests that wait, as far as there are tags; whether it has.
+    fn start_waiting(&self, device: &Device, state: &mut State) -> bool {
+        let mut started = false;
+        while state.slots.free() > RESERVED_TAGS
+            && let Some(request) = state.waiting.pop()
+        {
+            let header = request.header();
+            let now = Instant::now().hundred_ns();
+            let Some(tag) = state.slots.take(header.opcode.0, now) else {
+                break; // Cannot be: one is free.
+            };
+            let (opcode, input, data) = (header.opcode, header.input, header.mailbox());
+            self.write(state, tag, opcode, input, data, data.len());
+            state.requests[usize::from(tag)] = Some(request);
+            started = true;
+        }
+        if started {
+            device.registers.write::<CMDQ_DOORBELL>(state.posted);
+        }
+        started
+    }
+
+    /// Gives back requests that have ended, `budget` at most; whether there are more. `DISPATCH_LEVEL`, or when no others run.
+    pub fn deliver(&self, device: &Device, budget: usize) -> bool {
+        if device.health.get() != Health::Working && !device.is_silent() {
+            return false; // Soon.
+        }
+        for _ in 0..budget {
+            // Taken out in a statement of its own: the lock must not be held across the call.
+            let request = self.state.lock().finished.pop();
+            match request {
+                Some(request) => request.finish(),
+                None => return false,
+            }
+        }
+        true
+    }
+
+    /// Submits what was postponed, and looks after requests that have ended while nobody was interrupted. `DISPATCH_LEVEL`,
+    /// now and then.
+    pub fn tick(&self, device: &Device, budget: usize) {
+        let mut state = self.state.lock();
+        while let Some(request) = state.postponed.pop() {
+            state.waiting.push(request);
+        }
+        match device.health.get().check() {
+            Ok(()) => drop(self.start_waiting(device, &mut state)),
+            Err(error) => drop(end_requests(&mut state, error)),
+        }
+        drop(state);
+        self.deliver(device, budget);
     }
 
     /// Stops waiting for a command: its outcome if there is one already, otherwise its tag is freed when the device completes it.
@@ -314,8 +449,17 @@ impl CommandQueue {
     /// Consumes the completions that are there. At most `DISPATCH_LEVEL`.
     pub fn poll(&self, device: &Device) {
         let mut state = self.state.lock();
-        let mut wake = 0;
-        let mut garbage = None;
+        let found = self.look(&mut state, None);
+        if device.health.get() == Health::Working {
+            self.start_waiting(device, &mut state);
+        }
+        drop(state);
+        self.react(device, &found);
+    }
+
+    /// Consumes completions: requests that have ended go to the list of those, but for the one at `own`.
+    fn look(&self, state: &mut State, own: Option<usize>) -> Found {
+        let mut found = Found::default();
         // At most a ring's worth: no device can keep us here.
         for _ in 0..TAGS {
             let Some(completion) = self.next_completion(&mut state.completions) else {
@@ -326,17 +470,24 @@ impl CommandQueue {
                 .slots
                 .complete(tag, status, completion.syndrome.get(), completion.output)
             {
-                Ok(Completed::Wake(tag)) => wake |= 1 << tag,
+                Ok(Completed::Wake(tag)) => match end_request(state, tag) {
+                    None => found.wake |= 1 << tag,
+                    Some(request) if own == Some(request.address()) => found.own = Some(request),
+                    Some(request) => state.finished.push(request),
+                },
                 Ok(Completed::Reclaimed) => {}
                 Err(_) => {
-                    garbage = Some(u32::from(status.0) << 16 | u32::from(tag));
+                    found.garbage = Some(u32::from(status.0) << 16 | u32::from(tag));
                     break;
                 }
             }
         }
-        drop(state);
-        self.wake(wake);
-        if let Some(detail) = garbage {
+        found
+    }
+
+    fn react(&self, device: &Device, found: &Found) {
+        self.wake(found.wake);
+        if let Some(detail) = found.garbage {
             self.fail(device, Reason::BadCompletion, detail);
         }
     }
@@ -359,11 +510,13 @@ impl CommandQueue {
         }
     }
 
-    /// Declares the device dead or removed, and ends every command that somebody waits for. At most `DISPATCH_LEVEL`.
+    /// Declares the device dead or removed, makes sure that it touches no memory any more, and ends every command that
+    /// somebody waits for. Requests end at the next tick. At most `DISPATCH_LEVEL`; without a lock.
     pub fn fail(&self, device: &Device, reason: Reason, detail: u32) {
         device.health.fail(reason, detail);
         if let Err(error) = device.health.get().check() {
-            let wake = self.state.lock().slots.fail_all(error);
+            device.silence();
+            let wake = end_requests(&mut self.state.lock(), error);
             self.wake(wake);
         }
     }
@@ -383,4 +536,32 @@ impl CommandQueue {
             self.fail(device, Reason::CommandTimeout, opcode.into());
         }
     }
+}
+
+/// Takes the request of a tag whose command has ended, and frees the tag; `None` if somebody waits for the tag itself.
+fn end_request(state: &mut State, tag: u16) -> Option<Erased> {
+    let mut request = state.requests[usize::from(tag)].take()?;
+    if let Some(outcome) = state.slots.outcome(tag) {
+        request.header_mut().outcome = outcome;
+    }
+    state.slots.release(tag);
+    Some(request)
+}
+
+/// Ends everything with `error`; the tags to wake, as bits.
+fn end_requests(state: &mut State, error: CommandError) -> u64 {
+    let mut wake = state.slots.fail_all(error);
+    for tag in (0..u16::MAX).take(TAGS) {
+        if wake >> tag & 1 != 0
+            && let Some(request) = end_request(state, tag)
+        {
+            wake &= !(1 << tag);
+            state.finished.push(request);
+        }
+    }
+    while let Some(mut request) = state.waiting.pop().or_else(|| state.postponed.pop()) {
+        request.header_mut().outcome = Err(error);
+        state.finished.push(request);
+    }
+    wake
 }

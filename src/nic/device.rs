@@ -52,7 +52,9 @@ pub struct Device {
     pub doorbells: DoorbellBar,
     /// Whether to believe what they say.
     pub health: HealthWord,
-    /// It has been made sure that the device does nothing any more.
+    /// Somebody makes sure that the device does nothing any more.
+    pub silencing: AtomicBool,
+    /// It does nothing any more.
     pub silent: AtomicBool,
 }
 
@@ -177,7 +179,7 @@ impl Device {
 
     /// Makes sure that the device touches no memory any more: resets it, and takes its access away if it does not answer.
     pub fn silence(&self) {
-        if self.silent.swap(true, Ordering::AcqRel) {
+        if self.silencing.swap(true, Ordering::AcqRel) {
             return;
         }
         let stopped = if let Some(passive) = Passive::current() {
@@ -189,5 +191,11 @@ impl Device {
         if !stopped {
             bus::disable_bus_master(self.adapter);
         }
+        self.silent.store(true, Ordering::Release);
+    }
+
+    /// Whether [`Device::silence`] is done. Any IRQL.
+    pub fn is_silent(&self) -> bool {
+        self.silent.load(Ordering::Acquire)
     }
 }

@@ -11,6 +11,7 @@
 //! | `slots`, `ring`, `info`, `turn` | rules of the queues and of the device's answers, without OS or device |
 //! | `device` | registers, doorbells, reset |
 //! | `command_queue` | posts commands and gets their results |
+//! | `request` | commands whose callers do not wait |
 //! | `events` | the event queue and the ring of received datagrams |
 //! | `bring_up`, `adapter` | `Nic`: all of it together |
 
@@ -33,6 +34,8 @@ mod command_queue;
 mod device;
 #[cfg(windows)]
 mod events;
+#[cfg(windows)]
+mod request;
 
 #[cfg(windows)]
 pub use adapter::Nic;
@@ -45,3 +48,6 @@ pub use device::{Link, StateError};
 #[cfg(windows)]
 pub use events::NicEvent;
 pub use health::Health;
+#[cfg(windows)]
+pub use request::{Payload, Request, Submitted};
+pub use slots::Outcome;

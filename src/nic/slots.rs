@@ -77,6 +77,11 @@ impl<S: DerefMut<Target = [Slot]>> Slots<S> {
         Self { slots, free }
     }
 
+    /// Tags that are free.
+    pub fn free(&self) -> usize {
+        self.free
+    }
+
     /// Takes a tag for a command that is posted now.
     pub fn take(&mut self, opcode: u16, now: u64) -> Option<u16> {
         self.free = self.free.checked_sub(1)?;
