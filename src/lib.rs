@@ -13,12 +13,11 @@
 pub mod cm;
 pub mod ndk;
 pub mod nic;
+pub mod os;
 pub mod status;
 
 #[cfg(windows)]
 mod ndis;
-#[cfg(windows)]
-pub mod os;
 
 #[cfg(windows)]
 mod entry {

@@ -16,11 +16,12 @@ use super::events::{EventQueue, NicEvent};
 use super::gid::{Change, GidTable};
 use super::health::{Health, Reason};
 use super::request::{Erased, Payload, Request, Submitted};
+use crate::os::dma::DmaAdapter;
 use crate::os::handle::AdapterHandle;
 use crate::os::irql::Passive;
 use crate::os::lock::SpinLock;
 use crate::os::once::SetOnce;
-use crate::os::pool::{PoolBox, Pooled, Tag};
+use crate::os::pool::{PoolArc, PoolBox, Pooled, Tag};
 
 /// A NIC that is up. Dropping it (at `PASSIVE_LEVEL`) silences the device and frees what was shared with it.
 pub struct Nic {
@@ -30,6 +31,7 @@ pub struct Nic {
     gids: SpinLock<GidTable>,
     info: DeviceInfo,
     mac: [u8; 6],
+    dma: PoolArc<DmaAdapter>,
 }
 
 impl Pooled for Nic {
@@ -43,7 +45,7 @@ impl Drop for Nic {
 }
 
 impl Nic {
-    pub(super) fn new(device: Device, commands: CommandQueue) -> Self {
+    pub(super) fn new(device: Device, commands: CommandQueue, dma: PoolArc<DmaAdapter>) -> Self {
         let mac = device.mac();
         let gids = SpinLock::new(GidTable::new(0));
         Self {
@@ -53,6 +55,7 @@ impl Nic {
             gids,
             info: DeviceInfo::new_zeroed(),
             mac,
+            dma,
         }
     }
 
@@ -77,6 +80,12 @@ impl Nic {
     #[must_use]
     pub fn handle(&self) -> AdapterHandle {
         self.device.adapter
+    }
+
+    /// Maps memory for the device.
+    #[must_use]
+    pub fn dma(&self) -> &PoolArc<DmaAdapter> {
+        &self.dma
     }
 
     /// What the device can do, range-checked.

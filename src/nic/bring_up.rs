@@ -16,6 +16,7 @@ use super::device::{Device, StateError};
 use super::events::EventRings;
 use super::health::HealthWord;
 use super::info::{self, Implausible};
+use crate::os::dma::DmaAdapter;
 use crate::os::handle::AdapterHandle;
 use crate::os::irql::Passive;
 use crate::os::mmio::{DoorbellBar, RegisterBar};
@@ -74,6 +75,7 @@ impl Nic {
     ///
     /// See [`BringUpError`]; the device is silent and everything is undone then.
     pub fn bring_up(passive: &Passive, resources: &Resources) -> Result<PoolArc<Self>, BringUpError> {
+        let dma = PoolArc::new(DmaAdapter::get(passive, resources.adapter)?)?;
         let device = Device {
             adapter: resources.adapter,
             registers: RegisterBar::map(passive, resources.adapter, resources.registers)?,
@@ -87,7 +89,7 @@ impl Nic {
         let commands = CommandQueue::new(passive, resources.adapter, resources.command_timeout)?;
         commands.program(&device);
         // From here on dropping the NIC silences the device before it frees the memory.
-        let mut nic = Self::new(device, commands);
+        let mut nic = Self::new(device, commands, dma);
         nic.device().enable(passive)?;
         nic.set_info(nic.query_device(passive)?);
         Ok(PoolArc::new(nic)?)

@@ -5,6 +5,8 @@ use core::marker::PhantomData;
 
 /// The IRQL at which threads run and may wait.
 const PASSIVE_LEVEL: u8 = 0;
+/// The IRQL of DPCs.
+const DISPATCH_LEVEL: u8 = 2;
 
 // Declared here and not taken from `wdk_sys`: the function is exported and documented, but some editions of the
 // headers give the x64 compiler an inline version only, which bindings cannot name.
@@ -12,6 +14,10 @@ const PASSIVE_LEVEL: u8 = 0;
 unsafe extern "system" {
     /// The IRQL of the current processor (wdm.h). Any IRQL.
     safe fn KeGetCurrentIrql() -> u8;
+    /// Raises the IRQL; the old one (wdm.h). At most `new`.
+    fn KfRaiseIrql(new: u8) -> u8;
+    /// Goes back (wdm.h).
+    fn KeLowerIrql(old: u8);
 }
 
 /// Proof that the code runs at `PASSIVE_LEVEL`, where it may wait. It cannot leave the thread that made it, and code
@@ -45,5 +51,32 @@ impl Passive {
             KeGetCurrentIrql() == PASSIVE_LEVEL,
             "PASSIVE token used at a raised IRQL"
         );
+    }
+}
+
+/// `DISPATCH_LEVEL` while it lives, for functions that must be called at exactly that.
+pub struct AtDispatch {
+    old: u8,
+    /// The IRQL belongs to the processor.
+    not_send: PhantomData<*const ()>,
+}
+
+impl AtDispatch {
+    /// Raises to `DISPATCH_LEVEL`. At most there.
+    #[must_use]
+    pub fn raise() -> Self {
+        // SAFETY: at most DISPATCH_LEVEL; dropping goes back.
+        let old = unsafe { KfRaiseIrql(DISPATCH_LEVEL) };
+        Self {
+            old,
+            not_send: PhantomData,
+        }
+    }
+}
+
+impl Drop for AtDispatch {
+    fn drop(&mut self) {
+        // SAFETY: the IRQL before `raise`.
+        unsafe { KeLowerIrql(self.old) };
     }
 }

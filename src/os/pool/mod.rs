@@ -6,9 +6,11 @@
 
 mod arc;
 mod list;
+mod pages;
 
 pub use arc::PoolArc;
 pub use list::{PoolSlice, PoolVec};
+pub use pages::PoolPages;
 
 use core::mem::ManuallyDrop;
 use core::ops::{Deref, DerefMut};
