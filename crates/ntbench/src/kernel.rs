@@ -1,8 +1,9 @@
 //! The kernel that drivers are loaded into. There is one at a time in a process.
 
 use crate::cpu::{call, fault, irql, thread, vp};
+use crate::nt::debug::Echo;
 use crate::nt::driver::Driver;
-use crate::nt::{debug, event_log, registry, timer, work};
+use crate::nt::{debug, device, event_log, registry, timer, work};
 use crate::pe::file::LoadError;
 use crate::symbols::{self, StackTrace};
 use crate::verifier::faults;
@@ -75,7 +76,12 @@ impl Kernel {
         INSTALL_HOOK.call_once(install_panic_hook);
         symbols::set_fast(config.pool == Placement::Fast);
         debug::clear_log();
-        debug::set_echo(config.echo_debug);
+        debug::set_echo(if config.echo_debug {
+            Echo::Stderr
+        } else {
+            Echo::None
+        });
+        device::clear();
         event_log::clear();
         registry::clear();
         pool::set_placement(config.pool);

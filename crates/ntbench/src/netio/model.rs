@@ -84,6 +84,11 @@ pub fn add_interface(index: u32, luid: u64, addresses: &[(IpAddr, u8)]) {
     }
 }
 
+/// LUID and index of each interface.
+pub(super) fn interfaces() -> Vec<(u64, u32)> {
+    with(|model| model.interfaces.clone())
+}
+
 /// Removes an interface with its addresses. PASSIVE.
 pub fn remove_interface(luid: u64) {
     for address in list(AF_UNSPEC).into_iter().filter(|address| address.luid == luid) {

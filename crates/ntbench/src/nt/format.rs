@@ -27,14 +27,26 @@ struct Conversion {
     precision: Option<usize>,
     /// Size of an integer in bytes.
     size: usize,
-    /// Strings and characters are UTF-16.
+    /// Strings and characters are UTF-16, as the size says.
     wide: bool,
+    /// What strings are without a size.
+    wide_by_default: bool,
 }
 
 /// Formats for the conversions that drivers use: `d i u x X o c C s S p` with flags, width, precision and the sizes
 /// `h l ll I64 I32 I w z`, and `Z`, `wZ` for counted strings. Missing arguments are 0.
 #[must_use]
 pub fn format_message(format: &[u8], arguments: &[u64]) -> String {
+    format_with(format, arguments, false)
+}
+
+/// As [`format_message`], for the functions whose format is UTF-16: there `%s` is a UTF-16 string, and `%S` is not.
+#[must_use]
+pub fn format_wide_message(format: &[u8], arguments: &[u64]) -> String {
+    format_with(format, arguments, true)
+}
+
+fn format_with(format: &[u8], arguments: &[u64], wide: bool) -> String {
     let mut output = String::new();
     let mut arguments = arguments.iter().copied();
     let mut bytes = format.iter().copied().peekable();
@@ -43,7 +55,7 @@ pub fn format_message(format: &[u8], arguments: &[u64]) -> String {
             output.push(char::from(byte));
             continue;
         }
-        let conversion = Conversion::parse(&mut bytes, &mut arguments);
+        let conversion = Conversion::parse(&mut bytes, &mut arguments, wide);
         match bytes.next() {
             Some(b'%') => output.push('%'),
             Some(kind) => output.push_str(&conversion.apply(kind, arguments.next().unwrap_or(0))),
@@ -70,7 +82,7 @@ fn number(bytes: &mut Bytes<'_>, arguments: &mut Arguments<'_>) -> Option<usize>
 }
 
 impl Conversion {
-    fn parse(bytes: &mut Bytes<'_>, arguments: &mut Arguments<'_>) -> Self {
+    fn parse(bytes: &mut Bytes<'_>, arguments: &mut Arguments<'_>, wide_by_default: bool) -> Self {
         let (mut padding, mut alternate, mut plus) = (Padding::default(), false, false);
         while let Some(flag) = bytes.next_if(|byte| b"-0#+ ".contains(byte)) {
             match flag {
@@ -95,6 +107,7 @@ impl Conversion {
             precision,
             size: 4,
             wide: false,
+            wide_by_default,
         };
         conversion.parse_size(bytes);
         conversion
@@ -133,12 +146,18 @@ impl Conversion {
             b'o' => self.digits(format!("{unsigned:o}")),
             b'p' | b'P' => format!("{value:016X}"),
             b'c' | b'C' => character(value),
-            b's' if !self.wide => self.narrow_string(value),
-            b's' | b'S' => self.wide_string(value),
+            b's' | b'S' if self.is_wide(kind) => self.wide_string(value),
+            b's' | b'S' => self.narrow_string(value),
             b'Z' => self.counted_string(value),
             other => format!("%{}", char::from(other)),
         };
         self.pad(&text, b"diuxXo".contains(&kind) && self.precision.is_none())
+    }
+
+    /// Whether a string is UTF-16: as its size says, or by the letter.
+    fn is_wide(&self, kind: u8) -> bool {
+        let narrow = self.size == 2;
+        self.wide || !narrow && (kind == b'S') != self.wide_by_default
     }
 
     fn signed(&self, value: u64) -> String {

@@ -19,8 +19,12 @@ exports! {
         ObfReferenceObject = function(obf_reference_object, at_most(DISPATCH_LEVEL));
         ObfDereferenceObject = function(obf_dereference_object, at_most(DISPATCH_LEVEL));
         ObDereferenceObjectDeferDelete = function(obf_dereference_object, at_most(DISPATCH_LEVEL));
+        PsThreadType = data(THREAD_TYPE);
     }
 }
+
+/// What drivers pass to `ObReferenceObjectByHandle`: a pointer to the type object, of which nothing is looked at.
+static THREAD_TYPE: u64 = 0;
 
 /// What a handle stands for.
 #[derive(Clone, Debug)]

@@ -11,6 +11,7 @@ exports! {
     pub static EXPORTS: "ntoskrnl.exe" = {
         ExAllocatePool2 = function(ex_allocate_pool2, any());
         ExAllocatePoolWithTag = function(ex_allocate_pool_with_tag, any());
+        ExAllocatePoolWithTagPriority = function(ex_allocate_pool_with_tag_priority, any());
         ExAllocatePoolZero = function(ex_allocate_pool_zero, any());
         ExFreePool = function(ex_free_pool, any());
         ExFreePoolWithTag = function(ex_free_pool_with_tag, any());
@@ -186,6 +187,16 @@ fn allocate_by_type(pool_type: u32, size: usize, tag: u32, zeroed: bool) -> usiz
 }
 
 extern "win64" fn ex_allocate_pool_with_tag(pool_type: u32, size: usize, tag: u32) -> usize {
+    allocate_by_type(pool_type, size, tag, false)
+}
+
+/// The priority says how little memory may be left: there is always enough.
+extern "win64" fn ex_allocate_pool_with_tag_priority(
+    pool_type: u32,
+    size: usize,
+    tag: u32,
+    _priority: u32,
+) -> usize {
     allocate_by_type(pool_type, size, tag, false)
 }
 

@@ -21,6 +21,8 @@ pub const BUFFER_TOO_SMALL: NtStatus = 0xC000_0023_u32.cast_signed();
 pub const OBJECT_TYPE_MISMATCH: NtStatus = 0xC000_0024_u32.cast_signed();
 /// The named object does not exist.
 pub const OBJECT_NAME_NOT_FOUND: NtStatus = 0xC000_0034_u32.cast_signed();
+/// The name is taken.
+pub const OBJECT_NAME_COLLISION: NtStatus = 0xC000_0035_u32.cast_signed();
 /// No memory.
 pub const INSUFFICIENT_RESOURCES: NtStatus = 0xC000_009A_u32.cast_signed();
 /// The semaphore's limit would be passed.

@@ -39,7 +39,7 @@ static CHANGED: Condvar = Condvar::new();
 const RUNDOWN_ACTIVE: u64 = 1;
 const RUNDOWN_REFERENCE: u64 = 2;
 
-extern "win64" fn ex_initialize_rundown_protection(reference: usize) {
+pub(super) extern "win64" fn ex_initialize_rundown_protection(reference: usize) {
     memory::write(reference, 0_u64);
 }
 
@@ -47,7 +47,7 @@ extern "win64" fn ex_acquire_rundown_protection(reference: usize) -> u8 {
     ex_acquire_rundown_protection_ex(reference, 1)
 }
 
-extern "win64" fn ex_acquire_rundown_protection_ex(reference: usize, count: u32) -> u8 {
+pub(super) extern "win64" fn ex_acquire_rundown_protection_ex(reference: usize, count: u32) -> u8 {
     let _guard = LOCK.lock();
     let value: u64 = memory::read(reference);
     if value & RUNDOWN_ACTIVE != 0 {
@@ -61,7 +61,7 @@ extern "win64" fn ex_release_rundown_protection(reference: usize) {
     ex_release_rundown_protection_ex(reference, 1);
 }
 
-extern "win64" fn ex_release_rundown_protection_ex(reference: usize, count: u32) {
+pub(super) extern "win64" fn ex_release_rundown_protection_ex(reference: usize, count: u32) {
     let guard = LOCK.lock();
     let value: u64 = memory::read(reference);
     let Some(left) = value.checked_sub(RUNDOWN_REFERENCE * u64::from(count)) else {
@@ -78,7 +78,7 @@ extern "win64" fn ex_release_rundown_protection_ex(reference: usize, count: u32)
     CHANGED.notify_all();
 }
 
-extern "win64" fn ex_wait_for_rundown_protection_release(reference: usize) {
+pub(super) extern "win64" fn ex_wait_for_rundown_protection_release(reference: usize) {
     let mut guard = LOCK.lock();
     memory::write(reference, memory::read::<u64>(reference) | RUNDOWN_ACTIVE);
     while memory::read::<u64>(reference) != RUNDOWN_ACTIVE {
@@ -86,7 +86,7 @@ extern "win64" fn ex_wait_for_rundown_protection_release(reference: usize) {
     }
 }
 
-extern "win64" fn ex_rundown_completed(reference: usize) {
+pub(super) extern "win64" fn ex_rundown_completed(reference: usize) {
     memory::write(reference, RUNDOWN_ACTIVE);
 }
 

@@ -167,6 +167,8 @@ rules! {
     Mdl,
     /// `IoAllocateMdl` is called without an IRP.
     MdlIrp,
+    /// Only IRPs that a driver was sent are completed.
+    IrpCompleted,
 
     // Time
     /// DPCs are short.
