@@ -1,13 +1,15 @@
 //! `./x test`, `./x lint`, `./x docs` and `./x bench`: what a change must pass, and the measurements.
 
 use std::ffi::OsString;
+use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::{Arg, ArgMatches};
 
-use crate::cargo::{build_bench, cargo};
+use crate::cargo::{build_bench, cargo, record};
+use crate::conformance::{self, results::Results};
 use crate::driver::{self, Image, Profile, succeed};
 use crate::packages;
 use crate::paths;
@@ -52,10 +54,16 @@ pub fn test(arguments: &ArgMatches) -> Result<()> {
     PeerFiles::prepare()?;
     let mut test = cargo("test");
     with_images(&mut test)?.env("VRNIC_NTBENCH", build_bench()?);
-    succeed(
-        test.args(["--workspace", "--no-fail-fast"])
-            .args(passed_on(arguments)),
-    )
+    test.args(["--workspace", "--no-fail-fast"]);
+    if arguments.contains_id("arguments") {
+        return succeed(test.args(passed_on(arguments)));
+    }
+    let (status, output) = record(&mut test)?;
+    fs::write(conformance::results_file(), &output)?;
+    if !status.success() {
+        bail!("cargo test failed ({status})");
+    }
+    conformance::check(&Results::parse(&output), false)
 }
 
 /// Runs the benchmarks.

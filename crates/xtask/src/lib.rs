@@ -7,6 +7,7 @@
 //! - [`doctor`]: what the machine has and lacks
 //! - [`packages`]: what the host must have, and installing it
 //! - [`peer`]: a Linux guest with soft-RoCE as the RDMA peer
+//! - [`conformance`]: the table of what is judged by which test
 //! - [`capture`], [`tshark`]: captures decoded by Wireshark
 //! - [`cargo`], [`progress`], [`paths`]: running Cargo, how it talks to people, and where things are
 
@@ -14,6 +15,7 @@ pub mod abi;
 pub mod capture;
 pub mod cargo;
 pub mod check;
+pub mod conformance;
 pub mod demo;
 pub mod doctor;
 pub mod driver;

@@ -7,7 +7,7 @@ use anyhow::Result;
 use clap::{Arg, Command};
 use xtask::peer::{LinuxPeer, PeerConfig, PeerFiles, Wire};
 use xtask::progress::Step;
-use xtask::{abi, capture, check, demo, doctor, driver, paths};
+use xtask::{abi, capture, check, conformance, demo, doctor, driver, paths};
 
 fn main() -> ExitCode {
     // Not `fn main() -> Result`: that prints errors in the form for developers, with a backtrace.
@@ -26,6 +26,7 @@ fn run() -> Result<ExitCode> {
         Some(("bench", arguments)) => check::bench(arguments)?,
         Some(("driver", arguments)) => driver::run(arguments)?,
         Some(("clippy-windows", _)) => driver::clippy()?,
+        Some(("conformance", arguments)) => conformance::run(arguments)?,
         Some(("abi", _)) => abi::run()?,
         Some(("peer", arguments)) => peer(arguments.get_many::<String>("command").unwrap_or_default())?,
         Some(("capture", arguments)) => capture::run(arguments)?,
@@ -44,6 +45,7 @@ fn command_line() -> Command {
         .arg_required_else_help(true)
         .subcommand(demo::command())
         .subcommands(check::commands())
+        .subcommand(conformance::command())
         .subcommand(driver::command())
         .subcommand(driver::clippy_command())
         .subcommand(
