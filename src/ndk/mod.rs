@@ -12,16 +12,17 @@
 //! until then their creation answers `STATUS_NOT_SUPPORTED`, and the limits that the adapter reports for them are 0.
 
 pub mod address;
+pub mod connector;
 pub mod datagram;
+pub mod endpoints;
 pub mod lifetime;
 pub mod limits;
+pub mod path;
 pub mod private_data;
 pub mod version;
 
 #[cfg(windows)]
 mod adapter;
-#[cfg(windows)]
-mod connector;
 #[cfg(windows)]
 mod listener;
 #[cfg(windows)]

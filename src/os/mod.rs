@@ -36,11 +36,15 @@ pub mod pool;
 #[cfg(windows)]
 pub mod registry;
 #[cfg(windows)]
+pub mod route;
+#[cfg(windows)]
 pub mod time;
 #[cfg(windows)]
 pub mod timer;
 #[cfg(windows)]
 pub mod work;
+#[cfg(windows)]
+pub mod work_item;
 
 /// Bytes of a `T`, as NDIS counts them.
 #[must_use]

@@ -111,6 +111,17 @@ impl<T: Pooled> PoolBox<T> {
         Ok(Self(block))
     }
 
+    /// Moves the value out and frees its block.
+    #[must_use]
+    pub fn into_inner(self) -> T {
+        let block = ManuallyDrop::new(self).0;
+        // SAFETY: owned and initialised; the value is not used in its block any more.
+        let value = unsafe { block.read() };
+        // SAFETY: allocated by `new` for one value, which has been moved out.
+        unsafe { free(block, 1) };
+        value
+    }
+
     /// Gives up ownership: the address stays valid until [`PoolBox::from_raw`] takes it back.
     #[must_use]
     pub fn into_raw(self) -> NonNull<T> {

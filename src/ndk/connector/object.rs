@@ -1,10 +1,10 @@
 //! `NDK_CONNECTOR`: one connection attempt and, later, the connection.
 #![expect(unsafe_code, reason = "entries that consumers call by pointer")]
 
-use super::adapter::Adapter;
-use super::listener::Listener;
-use super::object::{self, Common, Object, ObjectRef};
-use super::{address, private_data, unsupported};
+use crate::ndk::adapter::Adapter;
+use crate::ndk::listener::Listener;
+use crate::ndk::object::{self, Common, Object, ObjectRef};
+use crate::ndk::{address, private_data, unsupported};
 use crate::cm::{ConnectRequest, ConnectionId};
 use crate::nic::Wait;
 use crate::os::irql::Passive;
