@@ -13,6 +13,9 @@ use crate::os::registry::Configuration;
 pub struct Config {
     /// `*NetworkDirect`: NDK may be enabled. Default: yes.
     pub network_direct: bool,
+    /// `*NetworkDirectRoCEFrameSize`: largest payload of a RoCE packet in bytes, 256 to 4096; less if the link has no room for
+    /// it. Default: as much as fits.
+    pub frame_size: u32,
     /// `VrnicCommandTimeout` in milliseconds, 10 to 60,000: how long the firmware may take for a command. Default: 1000.
     pub command_timeout: Duration,
     /// `NetworkAddress`: the MAC address to use instead of the permanent one, if it is a unicast address.
@@ -21,6 +24,9 @@ pub struct Config {
 
 /// The RDMA technology that this device has, as `*NetworkDirectTechnology` numbers it: `RoCEv2`.
 const ROCE_V2: u32 = 4;
+
+/// Payload of the largest `RoCE` packet.
+const LARGEST_FRAME_SIZE: u32 = 4096;
 
 impl Config {
     /// Reads the configuration.
@@ -35,7 +41,11 @@ impl Config {
         let timeout = keywords
             .integer("VrnicCommandTimeout")
             .filter(|timeout| (10..=60_000).contains(timeout));
+        let frame_size = keywords
+            .integer("*NetworkDirectRoCEFrameSize")
+            .filter(|size| size.is_power_of_two() && (256..=LARGEST_FRAME_SIZE).contains(size));
         Ok(Self {
+            frame_size: frame_size.unwrap_or(LARGEST_FRAME_SIZE),
             network_direct: enabled != 0 && technology == ROCE_V2,
             command_timeout: Duration::from_millis(timeout.unwrap_or(1000).into()),
             network_address: keywords.network_address().filter(|address| is_unicast(*address)),

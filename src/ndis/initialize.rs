@@ -300,7 +300,12 @@ impl Adapter {
         let enabled = self.config.network_direct;
         nic.start_cm(passive)
             .map_err(|error| ("the CM service does not start", error.into()))?;
-        let provider = Provider::new(passive, nic.clone(), &ndk::Config { enabled })
+        let config = ndk::Config {
+            enabled,
+            luid: self.luid,
+            frame_size: self.config.frame_size,
+        };
+        let provider = Provider::new(passive, nic.clone(), &config)
             .map_err(|status| ("NDK could not be started", status))?;
         let mut capabilities = provider.capabilities();
         miniport::set_ndk_attributes(passive, self.handle, enabled, &mut capabilities)

@@ -112,7 +112,10 @@ impl<S: DerefMut<Target = [EndpointSlot]>> Endpoints<S> {
         let mut link = self.slots[chain].chain;
         while let Some(index) = link.index() {
             let next = self.slots[index].next;
-            if self.slots[index].endpoint.is_some_and(|(taken, _)| taken == local) {
+            if self.slots[index]
+                .endpoint
+                .is_some_and(|(taken, _)| taken == local)
+            {
                 match before {
                     None => self.slots[chain].chain = next,
                     Some(before) => self.slots[before].next = next,

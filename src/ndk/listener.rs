@@ -62,8 +62,8 @@ unsafe impl Object for Listener {
 
     /// The last connector is closed: the address and port are free again.
     fn retire(&self) {
-        if let Some((id, _)) = self.listening() {
-            self.adapter.provider().release_endpoint(id);
+        if let Some((id, local)) = self.listening() {
+            self.adapter.provider().release_listener(id, local);
         }
     }
 }
@@ -119,10 +119,7 @@ impl Listener {
         }
         let result = listener.adapter.provider().listen(local, listener.clone());
         *listener.state.lock() = match result {
-            Ok((id, port)) => State::Listening {
-                id,
-                local: SocketAddr::new(local.ip(), port),
-            },
+            Ok((id, local)) => State::Listening { id, local },
             Err(_) => State::Idle,
         };
         if listener.common.is_closing() {

@@ -251,7 +251,10 @@ mod tests {
         assert_eq!((connect.max_inbound_reads, connect.max_outbound_reads), (4, 8));
         assert_eq!((connect.dst_qpn.get(), connect.gid_index.get()), (0x02_0003, 3));
         assert_eq!((connect.sq_psn.get(), connect.rq_psn.get()), (100, 200));
-        assert_eq!((connect.timeout, connect.retry_count, connect.rnr_retry), (18, 3, 2));
+        assert_eq!(
+            (connect.timeout, connect.retry_count, connect.rnr_retry),
+            (18, 3, 2)
+        );
         assert_eq!(connect.traffic_class, 0x68, "without congestion bits");
         assert_eq!((send.sq_psn.get(), send.timeout), (100, 18));
         assert_eq!(receive.dst_mac, path.address.mac);

@@ -1,11 +1,11 @@
 //! `NDK_CONNECTOR`: one connection attempt and, later, the connection.
 #![expect(unsafe_code, reason = "entries that consumers call by pointer")]
 
+use crate::cm::{ConnectRequest, ConnectionId};
 use crate::ndk::adapter::Adapter;
 use crate::ndk::listener::Listener;
 use crate::ndk::object::{self, Common, Object, ObjectRef};
 use crate::ndk::{address, private_data, unsupported};
-use crate::cm::{ConnectRequest, ConnectionId};
 use crate::nic::Wait;
 use crate::os::irql::Passive;
 use crate::os::pool::{OutOfMemory, Pooled, Tag};

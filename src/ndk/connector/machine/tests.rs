@@ -112,7 +112,10 @@ fn a_rejected_accept_flushes_the_queue_pair() {
         (M::on_aborted as fn(&mut M), STATUS_CONNECTION_ABORTED),
         (M::on_accept_timeout, STATUS_IO_TIMEOUT),
         (M::on_qp_failed, STATUS_CONNECTION_ABORTED),
-        (|m| m.on_device_failed(STATUS_DEVICE_REMOVED), STATUS_DEVICE_REMOVED),
+        (
+            |m| m.on_device_failed(STATUS_DEVICE_REMOVED),
+            STATUS_DEVICE_REMOVED,
+        ),
     ] {
         let mut machine = accepting();
         end(&mut machine);
@@ -197,7 +200,11 @@ fn after_the_peer_disconnect_needs_the_queue_pair_only() {
     let mut machine = established();
     machine.on_peer_disconnected();
     machine.on_peer_disconnected();
-    assert_eq!(drain(&mut machine), [Action::Disconnected { error: false }], "once");
+    assert_eq!(
+        drain(&mut machine),
+        [Action::Disconnected { error: false }],
+        "once"
+    );
     machine.disconnect(3).expect("broken");
     assert_eq!(drain(&mut machine), [Action::Qp(QpAction::Flush)]);
     machine.on_qp_done(QpAction::Flush, Ok(()));
@@ -256,10 +263,7 @@ fn close_waits_for_the_change_under_way() {
     machine.close();
     assert_eq!(
         drain(&mut machine),
-        [
-            Action::Cm(CmAction::Close),
-            Action::Complete(2, STATUS_CANCELLED)
-        ]
+        [Action::Cm(CmAction::Close), Action::Complete(2, STATUS_CANCELLED)]
     );
     machine.on_qp_done(QpAction::Connect, Ok(()));
     assert_eq!(drain(&mut machine), [Action::Qp(QpAction::Flush)]);
@@ -393,11 +397,7 @@ impl World {
 
     fn take(&mut self, machine: &mut M, step: Step) {
         let result = |ok: bool| {
-            if ok {
-                Ok(())
-            } else {
-                Err(STATUS_DEVICE_REMOVED)
-            }
+            if ok { Ok(()) } else { Err(STATUS_DEVICE_REMOVED) }
         };
         match step {
             Step::Connect => {

@@ -1,0 +1,94 @@
+//! The addresses of the interface, and the way from them to peers.
+
+use super::Provider;
+use crate::cm::AddressHandle;
+use crate::ndk::{address, path};
+use crate::nic::gid::GidAddress;
+use crate::os::irql::Passive;
+use crate::os::route;
+use core::net::{IpAddr, SocketAddr};
+use ndk_sys::{NTSTATUS, STATUS_INVALID_ADDRESS, STATUS_NETWORK_UNREACHABLE};
+use roce_wire::cm::Mtu;
+use roce_wire::gid::Gid;
+use roce_wire::num::Qpn;
+use vrnic_abi::cm::GID_ENTRIES;
+
+/// UDP source port of the datagrams that begin a connection; answers come back with it.
+const CM_SOURCE_PORT: u16 = 0xC000;
+
+impl Provider {
+    /// The addresses that NETIO has for the interface, as the GID table now holds them.
+    pub fn set_addresses(&self, _passive: &Passive, addresses: &[GidAddress]) {
+        let mut table = [None; GID_ENTRIES as usize];
+        for address in addresses {
+            if let Some(entry) = table.get_mut(usize::from(address.index)) {
+                *entry = Some(Gid(address.gid).to_ip());
+            }
+        }
+        *self.addresses.lock() = table;
+    }
+
+    /// Where `address` is in the GID table.
+    ///
+    /// # Errors
+    /// `STATUS_INVALID_ADDRESS` if it is not the adapter's.
+    pub(in crate::ndk) fn gid_index(&self, address: IpAddr) -> Result<u16, NTSTATUS> {
+        self.addresses
+            .lock()
+            .iter()
+            .position(|entry| *entry == Some(address))
+            .and_then(|index| u16::try_from(index).ok())
+            .ok_or(STATUS_INVALID_ADDRESS)
+    }
+
+    /// The way to the adapter itself, if that is where `peer` is.
+    ///
+    /// # Errors
+    /// `STATUS_INVALID_ADDRESS` if `local` is not the adapter's.
+    pub(in crate::ndk) fn loopback(
+        &self,
+        local: IpAddr,
+        peer: IpAddr,
+    ) -> Result<Option<AddressHandle>, NTSTATUS> {
+        match self.gid_index(peer) {
+            Ok(_) => self.handle(local, peer, self.nic.mac()).map(Some),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// The way from `local` to `peer`: asks NETIO, which asks the network, and waits for the answer.
+    ///
+    /// # Errors
+    /// `STATUS_NETWORK_UNREACHABLE` if there is no route or no link, `STATUS_HOST_UNREACHABLE` if nobody answers,
+    /// `STATUS_INVALID_ADDRESS` if `local` is not the adapter's, `STATUS_INSUFFICIENT_RESOURCES`.
+    pub(in crate::ndk) fn resolve(
+        &self,
+        passive: &Passive,
+        local: SocketAddr,
+        peer: SocketAddr,
+    ) -> Result<AddressHandle, NTSTATUS> {
+        if !self.nic.link().up {
+            return Err(STATUS_NETWORK_UNREACHABLE);
+        }
+        let (source, destination) = (address::to_inet(local), address::to_inet(peer));
+        let mac = route::resolve(passive, self.luid, &source, &destination)?;
+        self.handle(local.ip(), peer.ip(), mac)
+    }
+
+    fn handle(&self, local: IpAddr, peer: IpAddr, mac: [u8; 6]) -> Result<AddressHandle, NTSTATUS> {
+        Ok(AddressHandle {
+            mac,
+            gid: Gid::from(peer),
+            local_gid: Gid::from(local),
+            gid_index: self.gid_index(local)?,
+            qpn: Qpn::GSI,
+            udp_src_port: CM_SOURCE_PORT,
+            traffic_class: 0,
+        })
+    }
+
+    /// The path MTU of new connections, or `None` if the link is down or too narrow for any.
+    pub(super) fn path_mtu(&self) -> Option<Mtu> {
+        path::path_mtu(self.nic.link().mtu, self.frame_size)
+    }
+}

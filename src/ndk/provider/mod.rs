@@ -1,0 +1,214 @@
+//! The NDK provider of one NIC: opens adapters, and connects the connection manager with the device and the consumers.
+//!
+//! | module | what |
+//! |---|---|
+//! | `addresses` | the addresses of the interface, and the way from them to peers |
+//! | `endpoints` | what is bound to them: listeners, shared endpoints, connectors |
+//! | `messages` | between the device's CM service and the connection manager |
+//! | `statistics` | what the NDK OIDs ask for |
+//!
+//! One spin lock guards the connection manager. It is never held while the device is asked to send or a consumer is
+//! called: the manager says what is to be done, and it is done after unlocking. A connector may be locked when the manager is
+//! taken, never the other way round.
+#![expect(unsafe_code, reason = "closing takes a consumer's pointer")]
+
+mod addresses;
+mod endpoints;
+mod messages;
+mod statistics;
+
+use super::adapter::Adapter;
+use super::endpoints::{EndpointSlot, Endpoints};
+use super::listener::Listener;
+use super::object::ObjectRef;
+use super::{limits, version};
+use crate::cm::{self, ListenerSlot, Manager, Slot, Tables, TimerCell};
+use crate::nic::Nic;
+use crate::os::irql::Passive;
+use crate::os::lock::SpinLock;
+use crate::os::pool::{PoolArc, PoolBox, PoolSlice, Pooled, Tag};
+use crate::os::time::Instant;
+use core::net::IpAddr;
+use core::ptr::NonNull;
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use core::time::Duration;
+use ndk_sys::{
+    NDIS_NDK_CAPABILITIES, NDIS_STATUS, NDIS_STATUS_ADAPTER_NOT_READY, NDIS_STATUS_BAD_VERSION,
+    NDIS_STATUS_RESOURCES, NDK_ADAPTER, NDK_ADAPTER_INFO, NDK_VERSION, NET_LUID, NTSTATUS,
+};
+use vrnic_abi::cm::GID_ENTRIES;
+
+/// Connection attempts that are followed at the same time, quarantined ones included.
+const CONNECTIONS: usize = 8192;
+/// Listeners at the same time.
+const LISTENERS: usize = 256;
+/// Endpoints that are bound at the same time: one for each ephemeral port, and some.
+const ENDPOINTS: usize = 16_384 + 1024;
+
+/// What the miniport knows and the provider needs.
+pub struct Config {
+    /// Whether a consumer may open an adapter.
+    pub enabled: bool,
+    /// The network interface, for routes and neighbours.
+    pub luid: NET_LUID,
+    /// `*NetworkDirectRoCEFrameSize`: largest payload of a packet, in bytes.
+    pub frame_size: u32,
+}
+
+/// The memory of the connection manager.
+struct CmTables;
+
+impl Tables for CmTables {
+    type Context = ObjectRef<Listener>;
+    type Slots = PoolSlice<Slot>;
+    type Timers = PoolSlice<TimerCell>;
+    type Listeners = PoolSlice<ListenerSlot<ObjectRef<Listener>>>;
+}
+
+impl Pooled for Slot {
+    const TAG: Tag = Tag::new(*b"VrCs");
+}
+
+impl Pooled for TimerCell {
+    const TAG: Tag = Tag::new(*b"VrCt");
+}
+
+impl Pooled for ListenerSlot<ObjectRef<Listener>> {
+    const TAG: Tag = Tag::new(*b"VrCl");
+}
+
+impl Pooled for EndpointSlot {
+    const TAG: Tag = Tag::new(*b"VrEp");
+}
+
+/// The provider. It outlives every adapter that it opens: the miniport halts only when all are closed.
+pub struct Provider {
+    nic: PoolArc<Nic>,
+    info: NDK_ADAPTER_INFO,
+    enabled: AtomicBool,
+    open_adapters: AtomicU32,
+    luid: NET_LUID,
+    frame_size: u32,
+    addresses: SpinLock<[Option<IpAddr>; GID_ENTRIES as usize]>,
+    endpoints: SpinLock<Endpoints<PoolSlice<EndpointSlot>>>,
+    cm: SpinLock<Manager<CmTables>>,
+}
+
+impl Pooled for Provider {
+    const TAG: Tag = Tag::new(*b"VrPr");
+}
+
+// SAFETY: the LUID is a number; all else is shareable.
+unsafe impl Sync for Provider {}
+// SAFETY: as above.
+unsafe impl Send for Provider {}
+
+impl Provider {
+    /// Makes the provider of a NIC that is up. Allocates everything that the connection manager will ever need.
+    ///
+    /// # Errors
+    /// `STATUS_INSUFFICIENT_RESOURCES`.
+    pub fn new(_passive: &Passive, nic: PoolArc<Nic>, config: &Config) -> Result<PoolBox<Self>, NTSTATUS> {
+        let slots = PoolSlice::from_fn(CONNECTIONS, |_| Slot::default())?;
+        let timers = PoolSlice::from_fn(CONNECTIONS, |_| TimerCell::default())?;
+        let listeners = PoolSlice::from_fn(LISTENERS, |_| ListenerSlot::default())?;
+        let endpoints = PoolSlice::from_fn(ENDPOINTS, |_| EndpointSlot::default())?;
+        let secret = secret(&nic);
+        let cm_config = cm::Config {
+            mra_service_timeout: cm::DEFAULT_MRA_SERVICE_TIMEOUT,
+            secret,
+        };
+        let info = limits::adapter_info(nic.info(), nic.mac());
+        let provider = Self {
+            nic,
+            info,
+            enabled: AtomicBool::new(config.enabled),
+            open_adapters: AtomicU32::new(0),
+            luid: config.luid,
+            frame_size: config.frame_size,
+            endpoints: SpinLock::new(Endpoints::new(endpoints, secret[1])),
+            addresses: SpinLock::new([None; GID_ENTRIES as usize]),
+            cm: SpinLock::new(Manager::new(cm_config, slots, timers, listeners)),
+        };
+        Ok(PoolBox::new(provider)?)
+    }
+
+    /// Limits for one consumer, with the highest version that we speak. The address is stable until drop.
+    pub fn adapter_info(&self) -> &NDK_ADAPTER_INFO {
+        &self.info
+    }
+
+    /// System-wide limits, as `NDIS_MINIPORT_ADAPTER_NDK_ATTRIBUTES` wants them.
+    pub fn capabilities(&self) -> NDIS_NDK_CAPABILITIES {
+        let device = self.nic.info();
+        let mut capabilities = NDIS_NDK_CAPABILITIES::zeroed();
+        capabilities.Header = crate::ndis::object_header::<NDIS_NDK_CAPABILITIES>(
+            ndk_sys::NDIS_OBJECT_TYPE_DEFAULT,
+            ndk_sys::NDIS_NDK_CAPABILITIES_REVISION_1,
+        );
+        capabilities.MaxQpCount = device.max_qps.get();
+        capabilities.MaxCqCount = device.max_cqs.get();
+        capabilities.MaxMrCount = device.max_keys.get();
+        capabilities.MaxPdCount = device.max_pds.get();
+        capabilities.MaxMwCount = device.max_keys.get();
+        capabilities.MaxSrqCount = device.max_srqs.get();
+        capabilities.NdkInfo = (&raw const self.info).cast_mut();
+        capabilities
+    }
+
+    /// `OPEN_NDK_ADAPTER_HANDLER`.
+    ///
+    /// # Errors
+    /// `NDIS_STATUS_ADAPTER_NOT_READY` while NDK is disabled, `NDIS_STATUS_BAD_VERSION`, `NDIS_STATUS_RESOURCES`.
+    pub fn open_adapter(
+        &self,
+        _passive: &Passive,
+        requested: NDK_VERSION,
+    ) -> Result<NonNull<NDK_ADAPTER>, NDIS_STATUS> {
+        if !self.enabled.load(Ordering::Acquire) {
+            return Err(NDIS_STATUS_ADAPTER_NOT_READY);
+        }
+        let version = version::negotiate(requested).ok_or(NDIS_STATUS_BAD_VERSION)?;
+        let info = NDK_ADAPTER_INFO {
+            Version: version,
+            ..self.info
+        };
+        let adapter = Adapter::open(self, info).map_err(|_| NDIS_STATUS_RESOURCES)?;
+        self.open_adapters.fetch_add(1, Ordering::AcqRel);
+        Ok(adapter)
+    }
+
+    /// `CLOSE_NDK_ADAPTER_HANDLER`: returns when everything below the adapter is gone.
+    ///
+    /// # Safety
+    /// `adapter` came from [`Provider::open_adapter`] of this provider and is closed once.
+    pub unsafe fn close_adapter(&self, passive: &Passive, adapter: NonNull<NDK_ADAPTER>) {
+        // SAFETY: as ours (caller).
+        unsafe { Adapter::close(adapter, passive) };
+        self.open_adapters.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// Whether a consumer has an adapter open.
+    pub fn has_open_adapters(&self) -> bool {
+        self.open_adapters.load(Ordering::Acquire) != 0
+    }
+
+    /// `OID_NDK_SET_STATE`, as in force: while disabled no adapter can be opened.
+    pub fn set_enabled(&self, enabled: bool) {
+        self.enabled.store(enabled, Ordering::Release);
+    }
+}
+
+fn now() -> Duration {
+    Duration::from_nanos(Instant::now().hundred_ns().saturating_mul(100))
+}
+
+/// Makes connection ids and hash chains hard to guess from outside: when this driver started and where its memory is.
+/// The kernel's documented interface has no random generator that may be called here.
+fn secret(nic: &PoolArc<Nic>) -> [u64; 2] {
+    let place = core::ptr::from_ref::<Nic>(nic).addr() as u64;
+    [
+        Instant::now().hundred_ns().rotate_left(32) ^ place,
+        place.rotate_left(17) ^ crate::os::time::cycles(),
+    ]
+}
