@@ -13,6 +13,8 @@ pub struct TransportConfig {
     pub max_window: u32,
     /// Packets that may be in flight at first.
     pub initial_window: u32,
+    /// A READ is asked for in pieces of so many packets, for the sake of the window.
+    pub read_piece: u32,
     /// An acknowledgement is asked for at least once in so many packets.
     pub ack_interval: u32,
     /// How long a SEND that comes before a receive is posted is held before it is answered with an RNR NAK; zero: not at all.
@@ -26,6 +28,7 @@ impl Default for TransportConfig {
         Self {
             max_window: 256,
             initial_window: 64,
+            read_piece: 32,
             ack_interval: 16,
             rnr_hold: Duration::from_millis(300),
             max_parked: 32,
@@ -54,21 +57,17 @@ pub struct Path {
     pub mtu_log2: u8,
 }
 
-/// What the responder needs (`QP_ATTR_RECEIVE` and `QP_ATTR_LIMITS`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What the responder needs to begin (`QP_ATTR_RECEIVE`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ReceiveAttributes {
     /// The peer's queue pair.
     pub peer_qpn: Qpn,
     /// The first packet sequence number that is expected.
     pub psn: Psn,
-    /// READs that we serve at the same time, 0 to 16.
-    pub max_inbound_reads: u8,
-    /// The RNR timer code that we ask for, 0 to 31.
-    pub min_rnr_timer: u8,
 }
 
-/// What the requester needs (`QP_ATTR_SEND` and `QP_ATTR_LIMITS`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What the requester needs to begin (`QP_ATTR_SEND`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SendAttributes {
     /// The first packet sequence number that is sent.
     pub psn: Psn,
@@ -78,6 +77,15 @@ pub struct SendAttributes {
     pub retry_count: u8,
     /// RNR retries, 0 to 7; 7 means without limit.
     pub rnr_retry: u8,
+}
+
+/// Limits of both directions (`QP_ATTR_LIMITS`); they may change at any time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// READs that we serve at the same time, 0 to 16.
+    pub max_inbound_reads: u8,
     /// READs that we issue at the same time, 0 to 128.
     pub max_outbound_reads: u8,
+    /// The RNR timer code that we ask for, 0 to 31.
+    pub min_rnr_timer: u8,
 }
