@@ -150,15 +150,14 @@ macro_rules! exports {
 
 /// All tables that drivers can import from.
 fn tables() -> impl Iterator<Item = &'static [Export]> {
-    [
+    let tables = [
         crate::nt::EXPORTS,
+        crate::pci::dma::TABLE,
         crate::ndis::EXPORTS,
         crate::netio::EXPORTS,
         crate::wsk::EXPORTS,
-    ]
-    .into_iter()
-    .flatten()
-    .copied()
+    ];
+    tables.into_iter().flatten().copied()
 }
 
 /// All exports, in table order.

@@ -80,7 +80,9 @@ pub struct Miniport {
     pub(super) context: AtomicU64,
     pub(super) state: Mutex<State>,
     pub(super) attributes: Mutex<Attributes>,
-    pub(super) ledger: Ledger,
+    pub(crate) ledger: Ledger,
+    /// The device objects as drivers know them: physical, functional, next lower.
+    pub(super) devices: [u64; 3],
     pub(super) indications: super::indications::Indications,
     pub(super) sends: super::send::Sends,
     pub(super) ndk: super::ndk::OpenAdapters,
@@ -157,7 +159,7 @@ impl Adapter {
     /// When the driver has not registered as a miniport driver.
     pub fn add(driver: &Driver, slot: Slot, config: Config) -> Result<Self, NDIS_STATUS> {
         let registration = super::driver::find(driver.object());
-        let miniport = Arc::new(Miniport {
+        let miniport = Arc::new_cyclic(|this| Miniport {
             registration: registration.expect("the driver has called NdisMRegisterMiniportDriver"),
             slot: Arc::new(slot),
             config,
@@ -166,6 +168,7 @@ impl Adapter {
             state: Mutex::new(State::Initializing),
             attributes: Mutex::default(),
             ledger: Ledger::default(),
+            devices: [(); 3].map(|()| super::handles::open(Arc::new(super::io::PhysicalDevice(Weak::clone(this))))),
             indications: super::indications::Indications::default(),
             sends: super::send::Sends::default(),
             ndk: super::ndk::OpenAdapters::default(),
@@ -180,6 +183,9 @@ impl Adapter {
             miniport.luid(),
             &miniport.config.addresses,
         );
+        if let Some(host) = &miniport.config.host {
+            crate::netio::host::plug_in(miniport.luid(), host);
+        }
         let status = miniport.initialize();
         if status == NDIS_STATUS_SUCCESS {
             miniport.attributes.lock().check_complete();
@@ -259,6 +265,12 @@ impl Drop for Adapter {
 }
 
 impl Miniport {
+    /// The slot with the device.
+    #[must_use]
+    pub fn slot(&self) -> &Arc<Slot> {
+        &self.slot
+    }
+
     /// Interface index.
     #[must_use]
     pub fn interface_index(&self) -> u32 {
@@ -428,7 +440,11 @@ impl Miniport {
         }
         self.slot.connect(None);
         *self.state.lock() = State::Halted;
+        crate::netio::host::unplug(self.luid());
         crate::netio::remove_interface(self.luid());
+        for device in self.devices {
+            drop(handles::close::<super::io::PhysicalDevice>(device));
+        }
         drop(handles::close::<Miniport>(self.handle.load(Ordering::Acquire)));
     }
 }

@@ -12,7 +12,7 @@ use ndk_sys::{
     NDIS_OBJECT_TYPE_SG_DMA_DESCRIPTION, NDIS_SIZEOF_SG_DMA_DESCRIPTION_REVISION_1, NDIS_STATUS,
     NDIS_STATUS_RESOURCE_CONFLICT, NDIS_STATUS_RESOURCES, NDIS_STATUS_SUCCESS,
 };
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 exports! {
     /// Hardware access.
@@ -23,6 +23,7 @@ exports! {
         NdisMDeregisterScatterGatherDma = function(ndis_m_deregister_scatter_gather_dma, exactly(PASSIVE_LEVEL));
         NdisMAllocateSharedMemory = function(ndis_m_allocate_shared_memory, exactly(PASSIVE_LEVEL));
         NdisMFreeSharedMemory = function(ndis_m_free_shared_memory, exactly(PASSIVE_LEVEL));
+        NdisMGetDeviceProperty = function(ndis_m_get_device_property, exactly(PASSIVE_LEVEL));
         NdisMGetBusData = function(ndis_m_get_bus_data, at_most(DISPATCH_LEVEL));
         NdisMSetBusData = function(ndis_m_set_bus_data, at_most(DISPATCH_LEVEL));
     }
@@ -140,6 +141,31 @@ extern "win64" fn ndis_m_free_shared_memory(
     let known = miniport.ledger.give_back(Kind::SharedMemory, physical) == Some(length as usize);
     if !known || !miniport.slot.iommu().free(shared, length as usize) {
         resources::not_there(Kind::SharedMemory, physical)
+    }
+}
+
+/// A device object: it means something to `IoGetDmaAdapter` only.
+pub struct PhysicalDevice(pub Weak<Miniport>);
+
+/// The device objects; the resource lists are those of `MiniportInitializeEx`, and nobody gets them here.
+extern "win64" fn ndis_m_get_device_property(
+    handle: u64,
+    physical_out: usize,
+    functional_out: usize,
+    next_out: usize,
+    resources_out: usize,
+    translated_out: usize,
+) {
+    let miniport = handles::get::<Miniport>(handle);
+    for (out, device) in [physical_out, functional_out, next_out].into_iter().zip(miniport.devices) {
+        if out != 0 {
+            memory::write(out, device);
+        }
+    }
+    for out in [resources_out, translated_out] {
+        if out != 0 {
+            memory::write(out, 0_u64);
+        }
     }
 }
 

@@ -22,6 +22,12 @@ pub enum Kind {
     WorkItem,
     /// `NdisOpenConfigurationEx`.
     Configuration,
+    /// Lists of DMA adapters; they come before the adapters, as they must be given back.
+    ScatterGather,
+    /// Common buffers of DMA adapters.
+    CommonBuffer,
+    /// `IoGetDmaAdapter`.
+    DmaAdapter,
 }
 
 impl Kind {
@@ -34,6 +40,9 @@ impl Kind {
             Self::Timer => "NdisAllocateTimerObject",
             Self::WorkItem => "NdisAllocateIoWorkItem",
             Self::Configuration => "NdisOpenConfigurationEx",
+            Self::ScatterGather => "GetScatterGatherList(Ex) or BuildScatterGatherList",
+            Self::CommonBuffer => "AllocateCommonBuffer",
+            Self::DmaAdapter => "IoGetDmaAdapter",
         }
     }
 
@@ -46,6 +55,9 @@ impl Kind {
             Self::Timer => "NdisFreeTimerObject",
             Self::WorkItem => "NdisFreeIoWorkItem",
             Self::Configuration => "NdisCloseConfiguration",
+            Self::ScatterGather => "PutScatterGatherList",
+            Self::CommonBuffer => "FreeCommonBuffer",
+            Self::DmaAdapter => "PutDmaAdapter",
         }
     }
 }

@@ -7,6 +7,7 @@ use crate::symbols::StackTrace;
 use ndk_sys::{ADDRESS_FAMILY, AF_UNSPEC, MIB_NOTIFICATION_TYPE, MibAddInstance, MibDeleteInstance};
 use parking_lot::{Condvar, Mutex};
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// A unicast address of an interface.
@@ -20,6 +21,30 @@ pub struct Address {
     pub address: IpAddr,
     /// Length of the on-link prefix, in bits.
     pub prefix: u8,
+}
+
+/// A way to a range of addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// The interface's LUID.
+    pub luid: u64,
+    /// The interface's index.
+    pub index: u32,
+    /// The range: addresses that begin like this.
+    pub destination: IpAddr,
+    /// How many bits of them do.
+    pub prefix: u8,
+    /// The router; `None` for what is on the link.
+    pub next_hop: Option<IpAddr>,
+}
+
+/// What is known of a neighbour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Neighbour {
+    /// Its station address.
+    pub station: [u8; 6],
+    /// Whether it was set by hand.
+    pub permanent: bool,
 }
 
 /// Somebody who is told of changes.
@@ -38,6 +63,9 @@ struct Model {
     addresses: Vec<Address>,
     subscribers: Vec<Subscriber>,
     next_handle: u64,
+    /// Those behind routers; what is on a link is known from the addresses.
+    routes: Vec<Route>,
+    neighbours: BTreeMap<(u64, IpAddr), Neighbour>,
 }
 
 /// The loopback interface's LUID (type 24) and index, as on every Windows.
@@ -60,6 +88,8 @@ impl Default for Model {
             ],
             subscribers: Vec::new(),
             next_handle: 0,
+            routes: Vec::new(),
+            neighbours: BTreeMap::new(),
         }
     }
 }
@@ -94,7 +124,11 @@ pub fn remove_interface(luid: u64) {
     for address in list(AF_UNSPEC).into_iter().filter(|address| address.luid == luid) {
         let _ = remove_address(luid, address.address);
     }
-    with(|model| model.interfaces.retain(|&(other, _)| other != luid));
+    with(|model| {
+        model.interfaces.retain(|&(other, _)| other != luid);
+        model.routes.retain(|route| route.luid != luid);
+        model.neighbours.retain(|&(other, _), _| other != luid);
+    });
 }
 
 /// Gives an interface an address and tells the subscribers, on this thread, at PASSIVE. False if there is no such
@@ -147,6 +181,126 @@ pub fn list(family: ADDRESS_FAMILY) -> Vec<Address> {
             .filter(|one| addresses::is_of(one.address, family))
             .copied()
             .collect()
+    })
+}
+
+/// Adds a route to what is behind a router. False if there is no such interface.
+#[must_use]
+pub fn add_route(luid: u64, destination: IpAddr, prefix: u8, next_hop: IpAddr) -> bool {
+    let Some(index) = index_of(luid) else { return false };
+    let route = Route {
+        luid,
+        index,
+        destination,
+        prefix,
+        next_hop: Some(next_hop),
+    };
+    with(|model| model.routes.push(route));
+    true
+}
+
+/// Removes what [`add_route`] added. False if there is no such route.
+#[must_use]
+pub fn remove_route(luid: u64, destination: IpAddr, prefix: u8) -> bool {
+    let same = |route: &Route| (route.luid, route.destination, route.prefix) == (luid, destination, prefix);
+    with(|model| {
+        let before = model.routes.len();
+        model.routes.retain(|route| !same(route));
+        model.routes.len() != before
+    })
+}
+
+/// Sets the station of a neighbour by hand, or forgets it.
+pub fn set_neighbour(luid: u64, address: IpAddr, station: Option<[u8; 6]>) {
+    with(|model| match station {
+        Some(station) => {
+            let neighbour = Neighbour {
+                station,
+                permanent: true,
+            };
+            model.neighbours.insert((luid, address), neighbour);
+        }
+        None => drop(model.neighbours.remove(&(luid, address))),
+    });
+}
+
+/// Forgets the neighbours of an interface that were not set by hand.
+pub(super) fn forget_neighbours(luid: u64) {
+    with(|model| {
+        model
+            .neighbours
+            .retain(|&(other, _), neighbour| other != luid || neighbour.permanent);
+    });
+}
+
+/// A neighbour says where it is.
+pub(super) fn learn(luid: u64, address: IpAddr, station: [u8; 6]) {
+    with(|model| {
+        let entry = model.neighbours.entry((luid, address)).or_insert(Neighbour {
+            station,
+            permanent: false,
+        });
+        if !entry.permanent {
+            entry.station = station;
+        }
+    });
+}
+
+/// What is known of a neighbour.
+#[must_use]
+pub fn neighbour(luid: u64, address: IpAddr) -> Option<Neighbour> {
+    with(|model| model.neighbours.get(&(luid, address)).copied())
+}
+
+/// The routes to an address, the most specific first.
+#[must_use]
+pub fn routes(to: IpAddr) -> Vec<Route> {
+    let mut routes = with(|model| {
+        let on_link = model.addresses.iter().map(|address| Route {
+            luid: address.luid,
+            index: address.index,
+            destination: address.address,
+            prefix: address.prefix,
+            next_hop: None,
+        });
+        let all = on_link.chain(model.routes.iter().copied());
+        all.filter(|route| begins_like(to, route.destination, route.prefix))
+            .collect::<Vec<_>>()
+    });
+    routes.sort_by_key(|route| std::cmp::Reverse(route.prefix));
+    routes
+}
+
+/// Whether two addresses are the same in their first bits.
+fn begins_like(address: IpAddr, other: IpAddr, bits: u8) -> bool {
+    let differ = match (address, other) {
+        (IpAddr::V4(one), IpAddr::V4(two)) => u128::from(one.to_bits() ^ two.to_bits()) << 96,
+        (IpAddr::V6(one), IpAddr::V6(two)) => one.to_bits() ^ two.to_bits(),
+        _ => return false,
+    };
+    differ.leading_zeros() >= u32::from(bits)
+}
+
+/// The index of an interface.
+#[must_use]
+pub fn index_of(luid: u64) -> Option<u32> {
+    let found = |model: &mut Model| model.interfaces.iter().find(|one| one.0 == luid).copied();
+    with(found).map(|(_, index)| index)
+}
+
+/// The LUID of the interface with that index.
+#[must_use]
+pub fn luid_of(index: u32) -> Option<u64> {
+    let found = |model: &mut Model| model.interfaces.iter().find(|one| one.1 == index).copied();
+    with(found).map(|(luid, _)| luid)
+}
+
+/// The addresses of an interface.
+#[must_use]
+pub fn of_interface(luid: u64) -> Vec<IpAddr> {
+    with(|model| {
+        let own = model.addresses.iter().filter(|one| one.luid == luid);
+        own.map(|one| one.address).collect()
     })
 }
 
@@ -245,6 +399,30 @@ pub(super) fn subscribers_in(range: &std::ops::Range<usize>) -> Vec<Subscriber> 
 mod tests {
     use super::*;
     use ndk_sys::{AF_INET, AF_INET6};
+
+    #[test]
+    fn the_most_specific_route_comes_first() {
+        let luid = 0x0006_0000_7800_0000;
+        let ip = |text: &str| text.parse::<IpAddr>().expect("an address");
+        add_interface(120, luid, &[(ip("10.78.0.1"), 24), (ip("fd78::1"), 64)]);
+        assert!(add_route(luid, ip("10.78.64.0"), 18, ip("10.78.0.254")));
+        assert!(!add_route(luid + 1, ip("10.78.64.0"), 18, ip("10.78.0.254")), "no such interface");
+        let hops = |to: &str| routes(ip(to)).into_iter().map(|route| route.next_hop).collect::<Vec<_>>();
+        assert_eq!(hops("10.78.0.77"), [None]);
+        assert_eq!(hops("10.78.65.1"), [Some(ip("10.78.0.254"))]);
+        assert_eq!(hops("fd78::77"), [None]);
+        assert!(hops("10.78.128.1").is_empty() && hops("fd79::1").is_empty());
+        learn(luid, ip("10.78.0.77"), [1; 6]);
+        set_neighbour(luid, ip("10.78.0.78"), Some([2; 6]));
+        learn(luid, ip("10.78.0.78"), [3; 6]);
+        forget_neighbours(luid);
+        assert_eq!(neighbour(luid, ip("10.78.0.77")), None);
+        let by_hand = neighbour(luid, ip("10.78.0.78")).expect("it stays");
+        assert_eq!(by_hand.station, [2; 6], "what is set by hand is not learned over");
+        remove_interface(luid);
+        assert_eq!(neighbour(luid, ip("10.78.0.78")), None);
+        assert!(hops("10.78.65.1").is_empty());
+    }
 
     #[test]
     fn addresses_come_and_go_with_their_interface() {

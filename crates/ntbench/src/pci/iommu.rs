@@ -19,13 +19,30 @@ const FIRST_ADDRESS: u64 = 0x12_0000_0000;
 /// `DRIVER_VERIFIER_DMA_VIOLATION`
 const DMA_VIOLATION: u32 = 0xE6;
 
-/// Memory that driver and device share.
+/// What a device may do with mapped memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Read it: transfers to the device.
+    Read,
+    /// Read and write it: transfers from the device.
+    ReadWrite,
+}
+
+/// Where the memory behind a mapping comes from.
+#[derive(Clone, Debug)]
+enum Backing {
+    /// Pages of the IOMMU's own, with the address and size of what is reserved for them.
+    Own { reserved: (usize, usize), allocated: StackTrace },
+    /// Somebody else's memory, mapped for a transfer.
+    Borrowed(Access),
+}
+
+/// Memory that the device can reach.
 #[derive(Clone, Debug)]
 struct Mapping {
     length: usize,
     virtual_address: usize,
-    reserved: (usize, usize),
-    allocated: StackTrace,
+    backing: Backing,
 }
 
 /// See the module.
@@ -74,8 +91,7 @@ impl Iommu {
         let mapping = Mapping {
             length: size,
             virtual_address,
-            reserved,
-            allocated,
+            backing: Backing::Own { reserved, allocated },
         };
         self.mappings.write().insert(logical_address, mapping);
         Shared {
@@ -88,40 +104,88 @@ impl Iommu {
     #[must_use]
     pub fn free(&self, shared: Shared, length: usize) -> bool {
         let mut mappings = self.mappings.write();
-        let matches = mappings.get(&shared.logical_address).is_some_and(|mapping| {
-            mapping.virtual_address == shared.virtual_address && mapping.length == page_up(length.max(1))
-        });
-        if matches && let Some(mapping) = mappings.remove(&shared.logical_address) {
-            memory::release(mapping.reserved.0, mapping.reserved.1);
-        }
-        matches
+        let reserved = mappings
+            .get(&shared.logical_address)
+            .and_then(|mapping| match mapping.backing {
+                Backing::Own { reserved, .. } => (mapping.virtual_address == shared.virtual_address
+                    && mapping.length == page_up(length.max(1)))
+                .then_some(reserved),
+                Backing::Borrowed(_) => None,
+            });
+        let Some(reserved) = reserved else { return false };
+        mappings.remove(&shared.logical_address);
+        memory::release(reserved.0, reserved.1);
+        true
     }
 
-    /// What is still mapped: logical address, length and where it was allocated.
+    /// Maps `length` bytes at `virtual_address`, which stay their owner's, for a transfer. The logical address that it
+    /// returns has the same place in its page, and is never given again.
+    #[must_use]
+    pub fn map(&self, virtual_address: usize, length: usize, access: Access) -> u64 {
+        let offset = virtual_address % PAGE_SIZE;
+        let stride = (page_up(offset + length) + PAGE_SIZE) as u64;
+        let logical_address = self.next.fetch_add(stride, Ordering::Relaxed) + offset as u64;
+        let mapping = Mapping {
+            length,
+            virtual_address,
+            backing: Backing::Borrowed(access),
+        };
+        self.mappings.write().insert(logical_address, mapping);
+        logical_address
+    }
+
+    /// Undoes [`Iommu::map`].
+    pub fn unmap(&self, logical_address: u64) {
+        self.mappings.write().remove(&logical_address);
+    }
+
+    /// How much memory is mapped for transfers, in pieces.
+    #[must_use]
+    pub fn transfers(&self) -> usize {
+        let mappings = self.mappings.read();
+        let borrowed = mappings
+            .values()
+            .filter(|mapping| matches!(mapping.backing, Backing::Borrowed(_)));
+        borrowed.count()
+    }
+
+    /// What is still allocated: logical address, length and where it was allocated.
     #[must_use]
     pub fn leaks(&self) -> Vec<(u64, usize, StackTrace)> {
         let mappings = self.mappings.read();
-        mappings
-            .iter()
-            .map(|(&address, mapping)| (address, mapping.length, mapping.allocated.clone()))
-            .collect()
+        let own = mappings.iter().filter_map(|(&address, mapping)| match &mapping.backing {
+            Backing::Own { allocated, .. } => Some((address, mapping.length, allocated.clone())),
+            Backing::Borrowed(_) => None,
+        });
+        own.collect()
     }
 
     /// Runs `access` with the virtual address of `[addr, addr + length)`, which stays mapped meanwhile.
-    fn with<R>(&self, addr: u64, length: usize, access: impl FnOnce(usize) -> R) -> Result<R, DmaFault> {
+    fn with<R>(
+        &self,
+        addr: u64,
+        length: usize,
+        wanted: Access,
+        access: impl FnOnce(usize) -> R,
+    ) -> Result<R, DmaFault> {
         let mappings = self.mappings.read();
         let found = mappings.range(..=addr).next_back().and_then(|(&start, mapping)| {
             let offset = usize::try_from(addr - start).ok()?;
-            (offset.checked_add(length)? <= mapping.length).then(|| mapping.virtual_address + offset)
+            let inside = offset.checked_add(length)? <= mapping.length;
+            inside.then(|| (mapping.virtual_address + offset, &mapping.backing))
         });
-        match found {
-            Some(virtual_address) => Ok(access(virtual_address)),
-            None if self.tolerant.load(Ordering::Relaxed) => Err(DmaFault { addr }),
-            None => {
-                drop(mappings);
-                unmapped(addr, length)
+        let problem = match found {
+            Some((_, Backing::Borrowed(Access::Read))) if wanted == Access::ReadWrite => {
+                (Rule::DmaDirection, 0x27, "write", "which is mapped for transfers to the device")
             }
+            Some((virtual_address, _)) => return Ok(access(virtual_address)),
+            None => (Rule::DmaUnmapped, 0x26, "access", "which is not mapped"),
+        };
+        drop(mappings);
+        if self.tolerant.load(Ordering::Relaxed) {
+            return Err(DmaFault { addr });
         }
+        broken(problem, addr, length)
     }
 }
 
@@ -131,29 +195,29 @@ impl Default for Iommu {
     }
 }
 
-fn unmapped(addr: u64, length: usize) -> ! {
+fn broken((rule, code, verb, why): (Rule, u64, &str, &str), addr: u64, length: usize) -> ! {
     Violation::new(
-        Rule::DmaUnmapped,
-        BugCheck::new(DMA_VIOLATION, [0x26, addr, length as u64, 0]),
-        format!("the device was told to access {length} bytes at logical address {addr:#x}, which is not mapped"),
+        rule,
+        BugCheck::new(DMA_VIOLATION, [code, addr, length as u64, 0]),
+        format!("the device was told to {verb} {length} bytes at logical address {addr:#x}, {why}"),
     )
-    .advice("Give the device only addresses that NdisMAllocateSharedMemory or a scatter/gather list returned, and stop it before you free them.")
+    .advice("Give the device only addresses that NdisMAllocateSharedMemory or a scatter/gather list returned, with WriteToDevice FALSE where it writes, and stop it before you free or put them.")
     .stop()
 }
 
 impl HostMemory for Iommu {
     fn read(&self, addr: u64, buf: &mut [u8]) -> Result<(), DmaFault> {
-        self.with(addr, buf.len(), |at| {
+        self.with(addr, buf.len(), Access::Read, |at| {
             memory::copy(buf.as_mut_ptr() as usize, at, buf.len());
         })
     }
 
     fn write(&self, addr: u64, data: &[u8]) -> Result<(), DmaFault> {
-        self.with(addr, data.len(), |at| memory::write_bytes(at, data))
+        self.with(addr, data.len(), Access::ReadWrite, |at| memory::write_bytes(at, data))
     }
 
     fn store_release_u8(&self, addr: u64, value: u8) -> Result<(), DmaFault> {
-        self.with(addr, 1, |at| {
+        self.with(addr, 1, Access::ReadWrite, |at| {
             // SAFETY: the byte is mapped while `with` runs this, and shared memory is only ever accessed as such.
             unsafe { AtomicU8::from_ptr(at as *mut u8) }.store(value, Ordering::Release);
         })
@@ -163,7 +227,7 @@ impl HostMemory for Iommu {
         if !addr.is_multiple_of(4) {
             return Err(DmaFault { addr });
         }
-        self.with(addr, 4, |at| {
+        self.with(addr, 4, Access::ReadWrite, |at| {
             // SAFETY: as above; mappings are page aligned, so the word is aligned.
             unsafe { AtomicU32::from_ptr(at as *mut u32) }.store(value.to_le(), Ordering::Release);
         })
@@ -173,7 +237,7 @@ impl HostMemory for Iommu {
         if !addr.is_multiple_of(4) {
             return Err(DmaFault { addr });
         }
-        self.with(addr, 4, |at| {
+        self.with(addr, 4, Access::Read, |at| {
             // SAFETY: as above.
             u32::from_le(unsafe { AtomicU32::from_ptr(at as *mut u32) }.load(Ordering::Acquire))
         })
@@ -201,6 +265,24 @@ mod tests {
         assert!(iommu.free(shared, 100));
         assert!(!iommu.free(shared, 100), "freed twice");
         assert!(iommu.leaks().is_empty());
+    }
+
+    #[test]
+    fn transfers_are_mapped_in_their_direction_and_until_they_end() {
+        let iommu = Iommu::new();
+        iommu.set_tolerant(true);
+        let bytes = [1_u8, 2, 3, 4];
+        let at = bytes.as_ptr().addr();
+        let logical = iommu.map(at, 4, Access::Read);
+        assert_eq!(logical % PAGE_SIZE as u64, (at % PAGE_SIZE) as u64);
+        let mut copy = [0; 3];
+        assert_eq!(iommu.read(logical + 1, &mut copy), Ok(()));
+        assert_eq!(copy, [2, 3, 4]);
+        assert!(iommu.write(logical, &[9]).is_err(), "the other direction");
+        assert_eq!((iommu.transfers(), iommu.leaks().len()), (1, 0));
+        iommu.unmap(logical);
+        assert!(iommu.read(logical, &mut copy).is_err(), "it has ended");
+        assert_ne!(iommu.map(at, 4, Access::ReadWrite), logical);
     }
 
     #[test]

@@ -1,4 +1,6 @@
-//! The bus: the slot that the NIC sits in (`slot`), and the IOMMU between its DMA and the drivers' memory (`iommu`).
+//! The bus: the slot that the NIC sits in (`slot`), the IOMMU between its DMA and the drivers' memory (`iommu`), and the
+//! operations with which drivers map memory for it (`dma`).
 
+pub mod dma;
 pub mod iommu;
 pub mod slot;

@@ -183,6 +183,10 @@ rules! {
     // DMA
     /// The device is given addresses of mapped memory only.
     DmaUnmapped,
+    /// The device writes only to memory that is mapped for transfers from it.
+    DmaDirection,
+    /// DMA adapters and transfer contexts are used as the DMA operations want them.
+    DmaOperation,
 
     // NDIS
     /// NDIS objects have the right header.
