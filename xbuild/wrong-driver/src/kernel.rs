@@ -19,6 +19,7 @@ unsafe extern "system" {
     pub safe fn InitializeSListHead(list: usize);
     pub safe fn IoAllocateMdl(address: usize, length: u32, secondary: u8, charge: u8, irp: usize) -> usize;
     pub safe fn IoAllocateWorkItem(device: usize) -> usize;
+    pub safe fn IoGetDmaAdapter(device: usize, description: usize, registers: &mut u32) -> usize;
     pub safe fn IoFreeWorkItem(item: usize);
     pub safe fn IoQueueWorkItem(item: usize, routine: WorkRoutine, queue: u32, context: usize);
     pub safe fn KeAcquireSpinLockAtDpcLevel(lock: usize);
@@ -48,6 +49,7 @@ unsafe extern "system" {
         timeout: Option<&i64>,
     ) -> i32;
     pub safe fn KfRaiseIrql(irql: u8) -> u8;
+    pub safe fn MmBuildMdlForNonPagedPool(mdl: usize);
     pub safe fn MmUnlockPages(mdl: usize);
     pub safe fn PsCreateSystemThread(
         handle: &mut usize,

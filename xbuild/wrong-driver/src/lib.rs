@@ -4,6 +4,7 @@
 #![cfg_attr(windows, no_std)]
 #![cfg(windows)]
 
+mod dma;
 mod faults;
 mod kernel;
 mod miniport;

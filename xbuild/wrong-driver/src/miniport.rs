@@ -27,7 +27,7 @@ use vrnic_abi::regs;
 
 use crate::faults::{Fault, Load, When, is};
 use crate::kernel::{DISPATCH_LEVEL, KfRaiseIrql, number, peek, pointer, poke, sleep};
-use crate::provider;
+use crate::{dma, provider};
 
 macro_rules! later {
     ($($name:literal)*) => { &[$(Fault { name: $name, when: When::Later },)*] };
@@ -35,7 +35,7 @@ macro_rules! later {
 
 /// The faults of this file and of `provider`.
 pub const FAULTS: &[Fault] = later! {
-    "CallAfterUnload" "InvalidAccess-unmapped" "RegisterAccess" "DmaUnmapped"
+    "CallAfterUnload" "InvalidAccess-unmapped" "RegisterAccess" "DmaUnmapped" "DmaDirection" "DmaOperation"
     "NdisObjectHeader" "NdisHandle" "NdisDeregisterMiniportDriver" "NdisSetOptionalHandlers" "NdisMiniportAttributes"
     "NdisCompletion" "NdisPauseFailed" "NdisResourceLeak" "NdisResourceNotHeld" "NdisSharedMemoryOrder" "PeriodicTimer"
     "NdisTimerFreed" "NdisWorkItemQueued" "NdisWorkItemFreed" "NdisDoubleOidComplete" "NdisTimedOidComplete"
@@ -284,6 +284,20 @@ fn map_registers(parameters: usize) -> usize {
     number(address)
 }
 
+/// Starts the command queue in memory at one address, so that the device writes there.
+fn start_command_queue(registers: usize, address: u64) {
+    let write = |register: u32, value: u32| poke(registers + register as usize, value);
+    write(regs::CTRL, regs::CTRL_RESET);
+    sleep(10);
+    for register in [regs::CMDQ_BASE_LO, regs::CMDQ_CPL_LO, regs::CMDQ_FETCH_LO] {
+        write(register, half(address));
+        write(register + 4, half(address >> 32));
+    }
+    write(regs::CMDQ_LOG2, regs::CMDQ_LOG2_MIN);
+    write(regs::CTRL, regs::CTRL_ENABLE);
+    sleep(200);
+}
+
 fn break_rules_of_hardware(parameters: usize) {
     if is("RegisterAccess") {
         let registers = map_registers(parameters);
@@ -297,20 +311,16 @@ fn break_rules_of_hardware(parameters: usize) {
         unsafe { ndis::NdisMUnmapIoSpace(get(&STATE.adapter), pointer(registers), size) };
         let _: u32 = peek(registers);
     }
-    if is("DmaUnmapped") {
-        let registers = map_registers(parameters);
-        let write = |register: u32, value: u32| poke(registers + register as usize, value);
-        write(regs::CTRL, regs::CTRL_RESET);
-        sleep(10);
+    let wild = if is("DmaUnmapped") {
         // A virtual address, which the device cannot use.
-        let wild = STATE.shared.load(Ordering::Relaxed) as u64;
-        for register in [regs::CMDQ_BASE_LO, regs::CMDQ_CPL_LO, regs::CMDQ_FETCH_LO] {
-            write(register, half(wild));
-            write(register + 4, half(wild >> 32));
-        }
-        write(regs::CMDQ_LOG2, regs::CMDQ_LOG2_MIN);
-        write(regs::CTRL, regs::CTRL_ENABLE);
-        sleep(200);
+        Some(STATE.shared.load(Ordering::Relaxed) as u64)
+    } else if is("DmaDirection") || is("DmaOperation") {
+        Some(dma::map_for_reading(get(&STATE.adapter)))
+    } else {
+        None
+    };
+    if let Some(wild) = wild {
+        start_command_queue(map_registers(parameters), wild);
     }
     if is("NdisResourceNotHeld") {
         // SAFETY: the adapter's handle; nothing is mapped there, on purpose.

@@ -168,7 +168,8 @@ impl Adapter {
             state: Mutex::new(State::Initializing),
             attributes: Mutex::default(),
             ledger: Ledger::default(),
-            devices: [(); 3].map(|()| super::handles::open(Arc::new(super::io::PhysicalDevice(Weak::clone(this))))),
+            devices: [(); 3]
+                .map(|()| super::handles::open(Arc::new(super::io::PhysicalDevice(Weak::clone(this))))),
             indications: super::indications::Indications::default(),
             sends: super::send::Sends::default(),
             ndk: super::ndk::OpenAdapters::default(),

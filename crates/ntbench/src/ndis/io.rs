@@ -157,7 +157,10 @@ extern "win64" fn ndis_m_get_device_property(
     translated_out: usize,
 ) {
     let miniport = handles::get::<Miniport>(handle);
-    for (out, device) in [physical_out, functional_out, next_out].into_iter().zip(miniport.devices) {
+    for (out, device) in [physical_out, functional_out, next_out]
+        .into_iter()
+        .zip(miniport.devices)
+    {
         if out != 0 {
             memory::write(out, device);
         }

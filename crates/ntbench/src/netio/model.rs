@@ -406,8 +406,16 @@ mod tests {
         let ip = |text: &str| text.parse::<IpAddr>().expect("an address");
         add_interface(120, luid, &[(ip("10.78.0.1"), 24), (ip("fd78::1"), 64)]);
         assert!(add_route(luid, ip("10.78.64.0"), 18, ip("10.78.0.254")));
-        assert!(!add_route(luid + 1, ip("10.78.64.0"), 18, ip("10.78.0.254")), "no such interface");
-        let hops = |to: &str| routes(ip(to)).into_iter().map(|route| route.next_hop).collect::<Vec<_>>();
+        assert!(
+            !add_route(luid + 1, ip("10.78.64.0"), 18, ip("10.78.0.254")),
+            "no such interface"
+        );
+        let hops = |to: &str| {
+            routes(ip(to))
+                .into_iter()
+                .map(|route| route.next_hop)
+                .collect::<Vec<_>>()
+        };
         assert_eq!(hops("10.78.0.77"), [None]);
         assert_eq!(hops("10.78.65.1"), [Some(ip("10.78.0.254"))]);
         assert_eq!(hops("fd78::77"), [None]);

@@ -5,7 +5,9 @@ use super::{host, sockaddr};
 use crate::exports;
 use crate::memory;
 use crate::nt::status;
-use ndk_sys::{MIB_IPNET_ROW2, NTSTATUS, NlnsPermanent, NlnsReachable, STATUS_BAD_NETWORK_PATH, STATUS_NOT_FOUND};
+use ndk_sys::{
+    MIB_IPNET_ROW2, NTSTATUS, NlnsPermanent, NlnsReachable, STATUS_BAD_NETWORK_PATH, STATUS_NOT_FOUND,
+};
 use std::mem::offset_of;
 use std::net::IpAddr;
 
@@ -34,7 +36,11 @@ fn answer(row: usize, luid: u64, neighbour: Neighbour) {
     filled.PhysicalAddress = [0; 32];
     filled.PhysicalAddress[..6].copy_from_slice(&neighbour.station);
     filled.PhysicalAddressLength = 6;
-    filled.State = if neighbour.permanent { NlnsPermanent } else { NlnsReachable };
+    filled.State = if neighbour.permanent {
+        NlnsPermanent
+    } else {
+        NlnsReachable
+    };
     memory::write(row, filled);
 }
 

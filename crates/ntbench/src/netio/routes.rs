@@ -5,7 +5,9 @@ use super::sockaddr;
 use crate::exports;
 use crate::memory;
 use crate::nt::status;
-use ndk_sys::{MIB_IPFORWARD_ROW2, MIB_IPPROTO_LOCAL, MIB_IPPROTO_NETMGMT, NTSTATUS, STATUS_NETWORK_UNREACHABLE};
+use ndk_sys::{
+    MIB_IPFORWARD_ROW2, MIB_IPPROTO_LOCAL, MIB_IPPROTO_NETMGMT, NTSTATUS, STATUS_NETWORK_UNREACHABLE,
+};
 use std::net::IpAddr;
 
 exports! {
@@ -22,7 +24,11 @@ fn row(route: &Route) -> MIB_IPFORWARD_ROW2 {
     row.InterfaceIndex = route.index;
     row.DestinationPrefix.Prefix = sockaddr::inet(route.destination);
     row.DestinationPrefix.PrefixLength = route.prefix;
-    row.NextHop = sockaddr::inet(route.next_hop.unwrap_or_else(|| sockaddr::unspecified(route.destination)));
+    row.NextHop = sockaddr::inet(
+        route
+            .next_hop
+            .unwrap_or_else(|| sockaddr::unspecified(route.destination)),
+    );
     row.ValidLifetime = u32::MAX;
     row.PreferredLifetime = u32::MAX;
     row.Protocol = if route.next_hop.is_some() {
@@ -56,8 +62,13 @@ extern "win64" fn get_best_route2(
     let Some(destination) = sockaddr::read(destination) else {
         return status::INVALID_PARAMETER;
     };
-    let asked = if source_address == 0 { None } else { sockaddr::read(source_address) };
-    if asked.is_some_and(|asked| asked.is_ipv4() != destination.is_ipv4()) || row_out == 0 || source_out == 0 {
+    let asked = if source_address == 0 {
+        None
+    } else {
+        sockaddr::read(source_address)
+    };
+    if asked.is_some_and(|asked| asked.is_ipv4() != destination.is_ipv4()) || row_out == 0 || source_out == 0
+    {
         return status::INVALID_PARAMETER;
     }
     let luid = if luid == 0 { 0 } else { memory::read::<u64>(luid) };

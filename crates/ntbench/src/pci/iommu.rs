@@ -32,7 +32,10 @@ pub enum Access {
 #[derive(Clone, Debug)]
 enum Backing {
     /// Pages of the IOMMU's own, with the address and size of what is reserved for them.
-    Own { reserved: (usize, usize), allocated: StackTrace },
+    Own {
+        reserved: (usize, usize),
+        allocated: StackTrace,
+    },
     /// Somebody else's memory, mapped for a transfer.
     Borrowed(Access),
 }
@@ -153,10 +156,12 @@ impl Iommu {
     #[must_use]
     pub fn leaks(&self) -> Vec<(u64, usize, StackTrace)> {
         let mappings = self.mappings.read();
-        let own = mappings.iter().filter_map(|(&address, mapping)| match &mapping.backing {
-            Backing::Own { allocated, .. } => Some((address, mapping.length, allocated.clone())),
-            Backing::Borrowed(_) => None,
-        });
+        let own = mappings
+            .iter()
+            .filter_map(|(&address, mapping)| match &mapping.backing {
+                Backing::Own { allocated, .. } => Some((address, mapping.length, allocated.clone())),
+                Backing::Borrowed(_) => None,
+            });
         own.collect()
     }
 
@@ -175,9 +180,12 @@ impl Iommu {
             inside.then(|| (mapping.virtual_address + offset, &mapping.backing))
         });
         let problem = match found {
-            Some((_, Backing::Borrowed(Access::Read))) if wanted == Access::ReadWrite => {
-                (Rule::DmaDirection, 0x27, "write", "which is mapped for transfers to the device")
-            }
+            Some((_, Backing::Borrowed(Access::Read))) if wanted == Access::ReadWrite => (
+                Rule::DmaDirection,
+                0x27,
+                "write",
+                "which is mapped for transfers to the device",
+            ),
             Some((virtual_address, _)) => return Ok(access(virtual_address)),
             None => (Rule::DmaUnmapped, 0x26, "access", "which is not mapped"),
         };
@@ -213,7 +221,9 @@ impl HostMemory for Iommu {
     }
 
     fn write(&self, addr: u64, data: &[u8]) -> Result<(), DmaFault> {
-        self.with(addr, data.len(), Access::ReadWrite, |at| memory::write_bytes(at, data))
+        self.with(addr, data.len(), Access::ReadWrite, |at| {
+            memory::write_bytes(at, data)
+        })
     }
 
     fn store_release_u8(&self, addr: u64, value: u8) -> Result<(), DmaFault> {

@@ -50,7 +50,10 @@ fn runs(mut mdl: usize, mut skip: usize, mut length: usize) -> Option<Vec<Run>> 
             return None;
         }
         check_locked(mdl);
-        let (start, count) = (memory::read::<u32>(mdl + offset::BYTE_OFFSET) as usize, mdl::length(mdl));
+        let (start, count) = (
+            memory::read::<u32>(mdl + offset::BYTE_OFFSET) as usize,
+            mdl::length(mdl),
+        );
         while skip < count && length != 0 {
             let at = start + skip;
             let frame: usize = memory::read(mdl + offset::SIZE_OF + at / PAGE_SIZE * 8);
@@ -391,6 +394,14 @@ mod tests {
     #[test]
     fn elements_end_at_pages() {
         let cut = elements(&[(0x10_800, 0x6000)]);
-        assert_eq!(cut, [(0x10_800, 0x800), (0x11_000, 0x2000), (0x13_000, 0x3000), (0x16_000, 0x800)]);
+        assert_eq!(
+            cut,
+            [
+                (0x10_800, 0x800),
+                (0x11_000, 0x2000),
+                (0x13_000, 0x3000),
+                (0x16_000, 0x800)
+            ]
+        );
     }
 }

@@ -120,11 +120,15 @@ extern "win64" fn io_get_dma_adapter(device: u64, description: usize, map_regist
         && (version >= 3 || flag(description::DMA_64_BIT_ADDRESSES));
     if !(2..=3).contains(&version) || !is_64_bit_master {
         broken(
-            format!("IoGetDmaAdapter for a device of version {version} that is no 64-bit scatter/gather bus master"),
+            format!(
+                "IoGetDmaAdapter for a device of version {version} that is no 64-bit scatter/gather bus master"
+            ),
             "Set Version to DEVICE_DESCRIPTION_VERSION3 (or VERSION2), Master, ScatterGather and Dma64BitAddresses.",
         )
     }
-    let Some(miniport) = device.0.upgrade() else { return 0 };
+    let Some(miniport) = device.0.upgrade() else {
+        return 0;
+    };
     if faults::allocation_fails() {
         return 0;
     }
