@@ -3,6 +3,7 @@
 //! | module | what it is |
 //! |---|---|
 //! | [`version`], [`limits`], [`address`], [`private_data`], [`datagram`], [`lifetime`] | rules without OS or device |
+//! | [`completion_arm`], [`completion_moderation`], [`completion_status`], [`post_rules`] | rules of completion and work queues, likewise |
 //! | `object` | what all NDK objects share: header, references, close |
 //! | `provider` | one for each NIC: opens adapters, runs the connection manager |
 //! | `adapter`, `listener`, `connector` | the objects, one file each |
@@ -12,12 +13,16 @@
 //! until then their creation answers `STATUS_NOT_SUPPORTED`, and the limits that the adapter reports for them are 0.
 
 pub mod address;
+pub mod completion_arm;
+pub mod completion_moderation;
+pub mod completion_status;
 pub mod connector;
 pub mod datagram;
 pub mod endpoints;
 pub mod lifetime;
 pub mod limits;
 pub mod path;
+pub mod post_rules;
 pub mod private_data;
 pub mod version;
 

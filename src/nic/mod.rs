@@ -9,6 +9,7 @@
 //! | [`health`] | whether the device works, and why not |
 //! | [`gid`] | the table of the port's addresses |
 //! | `slots`, `ring`, `info`, `turn` | rules of the queues and of the device's answers, without OS or device |
+//! | [`work_queue`] | send, receive and completion queues: the fast path |
 //! | `device` | registers, doorbells, reset |
 //! | `command_queue` | posts commands and gets their results |
 //! | `request` | commands whose callers do not wait |
@@ -23,6 +24,7 @@ pub mod ring;
 pub mod info;
 pub mod slots;
 pub mod turn;
+pub mod work_queue;
 
 #[cfg(windows)]
 mod adapter;
