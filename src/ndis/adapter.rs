@@ -41,8 +41,6 @@ pub struct Adapter {
     pub packet_filter: AtomicU32,
     /// `OID_GEN_CURRENT_LOOKAHEAD`.
     pub lookahead: AtomicU32,
-    /// The message that announces events.
-    pub event_message: AtomicU32,
     /// Timer ticks, for what is done less often.
     pub ticks: AtomicU32,
     /// What of the device's health has been reported, see `health`.
@@ -89,7 +87,6 @@ impl Adapter {
             send_gate: SendGate::new(),
             packet_filter: AtomicU32::new(0),
             lookahead: AtomicU32::new(0),
-            event_message: AtomicU32::new(0),
             ticks: AtomicU32::new(0),
             reported_health: AtomicU8::new(0),
             pending_oids: PendingRequests::new(),

@@ -2,7 +2,6 @@
 #![expect(unsafe_code, reason = "called by NDIS")]
 
 use core::ptr::NonNull;
-use core::sync::atomic::Ordering;
 
 use ndk_sys::{
     EVENT_NDIS_ADAPTER_NOT_FOUND, EVENT_NDIS_BAD_VERSION, EVENT_NDIS_HARDWARE_FAILURE,
@@ -11,7 +10,7 @@ use ndk_sys::{
     NDIS_MINIPORT_INIT_PARAMETERS, NDIS_STATUS, NDIS_STATUS_ADAPTER_NOT_FOUND, NDIS_STATUS_FAILURE,
     NDIS_STATUS_RESOURCE_CONFLICT, NDIS_STATUS_RESOURCES, NDIS_STATUS_SUCCESS,
 };
-use vrnic_abi::pci::{DEVICE_ID, DOORBELL_BAR_SIZE, REGISTER_BAR_SIZE, VENDOR_ID};
+use vrnic_abi::pci::{DEVICE_ID, DOORBELL_BAR_SIZE, REGISTER_BAR_SIZE, VECTORS, VENDOR_ID};
 
 use super::adapter::Adapter;
 use super::config::Config;
@@ -28,6 +27,7 @@ use crate::os::irql::Passive;
 use crate::os::miniport;
 use crate::os::netio::Notification;
 use crate::os::pool::PoolArc;
+use crate::os::processors;
 use crate::os::timer::Timer;
 use crate::os::work::Worker;
 
@@ -223,8 +223,8 @@ impl Adapter {
             nic.info().gid_entries
         );
         let _empty = self.nic.set(nic.clone());
-        let message = self.connect_interrupt(passive, this)?;
-        nic.start_events(passive, message)?;
+        let messages = self.connect_interrupt(passive, this)?;
+        let messages = nic.start_events(passive, messages)?;
         let current = self.config.network_address.unwrap_or(nic.mac());
         let general = attributes::general(nic.link(), nic.mac(), current);
         miniport::set_general_attributes(passive, self.handle, general, oid::SUPPORTED).map_err(
@@ -240,9 +240,9 @@ impl Adapter {
         let timer = Timer::start(passive, self.handle, this.clone(), TICK)
             .map_err(|status| Failure::new(EVENT_NDIS_OUT_OF_RESOURCE, "no timer", status))?;
         *self.timer.lock() = Some(timer);
-        // The queue of events is served for the first time, and armed.
+        // The queues of events are served for the first time, and armed.
         if let Some(interrupt) = self.interrupt.lock().as_ref() {
-            interrupt.request(message.into());
+            (0..messages).for_each(|message| interrupt.request(message.into()));
         }
         Ok(())
     }
@@ -274,14 +274,17 @@ impl Adapter {
         })
     }
 
-    /// Connects the interrupt messages; the one that is to announce events.
+    /// Connects the interrupt messages; how many of them are used: one for commands and everything but completions, and one
+    /// for the completions of each processor.
     fn connect_interrupt(&self, passive: &Passive, this: &PoolArc<Self>) -> Result<u16, Failure> {
         let interrupt = Interrupt::register(passive, self.handle, this.clone())
             .map_err(|status| Failure::new(EVENT_NDIS_INTERRUPT_CONNECT, "no message interrupts", status))?;
-        let message = u16::from(interrupt.messages() > 1);
-        self.event_message.store(message.into(), Ordering::Relaxed);
+        let used = interrupt
+            .messages()
+            .min(processors::count().saturating_add(1))
+            .min(u32::from(VECTORS));
         *self.interrupt.lock() = Some(interrupt);
-        Ok(message)
+        Ok(u16::try_from(used).unwrap_or(VECTORS))
     }
 
     /// Starts the NDK provider. If that fails, the NIC works without.

@@ -12,7 +12,7 @@ use crate::os::netio::{self, AddressTarget};
 use crate::os::pool::PoolVec;
 use crate::os::timer::TimerTarget;
 
-/// The message of the command queue. If the system granted one message only, it serves everything.
+/// The message of the command queue.
 const COMMAND_MESSAGE: u32 = vrnic_abi::pci::COMMAND_VECTOR as u32;
 /// Events, and requests that have ended, that one DPC serves before others have their turn.
 const BUDGET: usize = 64;
@@ -43,8 +43,7 @@ impl InterruptTarget for Adapter {
     fn on_message(&self, message: u32) -> bool {
         let Some(nic) = self.nic() else { return false };
         let more_commands = message == COMMAND_MESSAGE && nic.serve_commands(BUDGET);
-        let more_events = message == self.event_message.load(Ordering::Relaxed)
-            && nic.serve_events(BUDGET, |event| self.on_event(&event));
+        let more_events = nic.serve_events(message, BUDGET, |event| self.on_event(&event));
         self.notice_health();
         more_commands || more_events
     }
@@ -85,6 +84,11 @@ impl Adapter {
             NicEvent::Fatal => {
                 if let Some(nic) = self.nic() {
                     nic.check();
+                }
+            }
+            NicEvent::Object(event) => {
+                if let Some(provider) = self.provider() {
+                    provider.on_object_event(*event);
                 }
             }
             NicEvent::Unexpected(kind) => wdk::println!("vrnic: event {kind:?} makes no sense, ignored"),

@@ -2,8 +2,10 @@
 #![expect(unsafe_code, reason = "entries that consumers call by pointer")]
 
 use super::connector::Connector;
+use super::lam;
 use super::listener::Listener;
 use super::object::{self, Common, Object, ObjectRef};
+use super::pd;
 use super::provider::Provider;
 use super::unsupported;
 use crate::os::event::Event;
@@ -110,12 +112,12 @@ static DISPATCH: NDK_ADAPTER_DISPATCH = NDK_ADAPTER_DISPATCH {
     NdkQueryExtension: Some(object::query_extension),
     NdkQueryAdapterInfo: Some(query_adapter_info),
     NdkCreateCq: Some(unsupported::create_cq),
-    NdkCreatePd: Some(unsupported::create_pd),
+    NdkCreatePd: Some(pd::create),
     NdkCreateSharedEndpoint: Some(unsupported::create_shared_endpoint),
     NdkCreateConnector: Some(create_connector),
     NdkCreateListener: Some(create_listener),
-    NdkBuildLAM: Some(unsupported::build_lam),
-    NdkReleaseLAM: Some(unsupported::release_lam),
+    NdkBuildLAM: Some(lam::build),
+    NdkReleaseLAM: Some(lam::release),
 };
 
 /// Bytes of `NDK_ADAPTER_INFO`, as `NdkQueryAdapterInfo` counts them.

@@ -4,14 +4,19 @@
 //! |---|---|
 //! | [`version`], [`limits`], [`address`], [`private_data`], [`datagram`], [`lifetime`] | rules without OS or device |
 //! | [`completion_arm`], [`completion_moderation`], [`completion_status`], [`post_rules`] | rules of completion and work queues, likewise |
+//! | [`access`], [`key`] | access to memory and the keys for it, likewise |
 //! | `object` | what all NDK objects share: header, references, close |
+//! | `request` | how consumers learn of the end of what they asked for |
+//! | `device_object` | what the objects share that the device has too |
 //! | `provider` | one for each NIC: opens adapters, runs the connection manager |
-//! | `adapter`, `listener`, `connector` | the objects, one file each |
+//! | `adapter`, `pd`, `mr`, `mw`, `listener`, `connector` | the objects, one file each |
+//! | `fast_register`, `lam` | regions for fast registration, logical address mappings |
 //! | `unsupported` | slots of the objects that are not built yet |
 //!
-//! Completion queues, protection domains, memory regions, shared endpoints and queue pairs come with the transport;
+//! Completion queues, shared endpoints and queue pairs come with the transport;
 //! until then their creation answers `STATUS_NOT_SUPPORTED`, and the limits that the adapter reports for them are 0.
 
+pub mod access;
 pub mod address;
 pub mod completion_arm;
 pub mod completion_moderation;
@@ -19,6 +24,7 @@ pub mod completion_status;
 pub mod connector;
 pub mod datagram;
 pub mod endpoints;
+pub mod key;
 pub mod lifetime;
 pub mod limits;
 pub mod path;
@@ -29,11 +35,25 @@ pub mod version;
 #[cfg(windows)]
 mod adapter;
 #[cfg(windows)]
+mod device_object;
+#[cfg(windows)]
+mod fast_register;
+#[cfg(windows)]
+mod lam;
+#[cfg(windows)]
 mod listener;
+#[cfg(windows)]
+mod mr;
+#[cfg(windows)]
+mod mw;
 #[cfg(windows)]
 mod object;
 #[cfg(windows)]
+mod pd;
+#[cfg(windows)]
 mod provider;
+#[cfg(windows)]
+mod request;
 #[cfg(windows)]
 mod unsupported;
 

@@ -36,13 +36,18 @@ pub unsafe trait Object: Pooled + Sized {
     /// The last reference is gone: free what successors have used until now. The close callback comes after this.
     fn retire(&self) {}
 
-    /// Ends the object: its close callback, then its memory, and with it its references to its antecedents.
+    /// Ends the object, whose last reference is gone.
     fn finish(object: PoolBox<Self>) {
-        object.retire();
-        if let Some((Some(completion), context)) = object.common().close.take() {
-            // SAFETY: the consumer's callback, with the context that it gave for it; this is the only call.
-            unsafe { completion(context) };
-        }
+        conclude(object);
+    }
+}
+
+/// The end of an object: its close callback, then its memory, and with it its references to its antecedents.
+pub fn conclude<T: Object>(object: PoolBox<T>) {
+    object.retire();
+    if let Some((Some(completion), context)) = object.common().close.take() {
+        // SAFETY: the consumer's callback, with the context that it gave for it; this is the only call.
+        unsafe { completion(context) };
     }
 }
 
@@ -101,6 +106,26 @@ impl<T: Object> ObjectRef<T> {
     /// Moves `object` to pool memory; the returned reference is the consumer's.
     pub fn new(object: T) -> Result<Self, OutOfMemory> {
         Ok(Self(PoolBox::new(object)?.into_raw()))
+    }
+
+    /// Ends an object that no consumer has got: this is its only reference.
+    pub fn discard(self) {
+        self.common().stop();
+    }
+
+    /// Where the object is, for tables; no reference.
+    pub fn place(&self) -> NonNull<T> {
+        self.0
+    }
+
+    /// A reference to the object at `place`, unless its consumer has closed it.
+    ///
+    /// # Safety
+    /// It is alive: it leaves the table that `place` comes from, with the table's lock held, before it ends.
+    pub unsafe fn upgrade(place: NonNull<T>) -> Option<Self> {
+        // SAFETY: alive (caller).
+        let object = unsafe { place.as_ref() };
+        object.common().lifetime.try_acquire().then_some(Self(place))
     }
 
     /// Gives the reference to the consumer as a pointer to the public part.

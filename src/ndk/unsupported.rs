@@ -4,10 +4,10 @@
 
 use core::ffi::c_void;
 use ndk_sys::{
-    GROUP_AFFINITY, MDL, NDK_ADAPTER, NDK_CONNECTOR, NDK_CQ, NDK_FN_CQ_NOTIFICATION_CALLBACK,
+    GROUP_AFFINITY, NDK_ADAPTER, NDK_CONNECTOR, NDK_CQ, NDK_FN_CQ_NOTIFICATION_CALLBACK,
     NDK_FN_CREATE_COMPLETION, NDK_FN_DISCONNECT_EVENT_CALLBACK, NDK_FN_DISCONNECT_EVENT_CALLBACK_EX,
-    NDK_FN_REQUEST_COMPLETION, NDK_LOGICAL_ADDRESS_MAPPING, NDK_PD, NDK_QP, NDK_SHARED_ENDPOINT, NTSTATUS,
-    SOCKADDR, STATUS_NOT_SUPPORTED,
+    NDK_FN_REQUEST_COMPLETION, NDK_FN_SRQ_NOTIFICATION_CALLBACK, NDK_PD, NDK_QP, NDK_SHARED_ENDPOINT,
+    NDK_SRQ, NTSTATUS, SOCKADDR, STATUS_NOT_SUPPORTED,
 };
 
 macro_rules! unsupported {
@@ -30,16 +30,24 @@ unsupported! {
         *mut NDK_ADAPTER, u32, Option<NDK_FN_CQ_NOTIFICATION_CALLBACK>, *mut c_void, *mut GROUP_AFFINITY,
         CreateCompletion, *mut c_void, *mut *mut NDK_CQ,
     );
-    /// `NdkCreatePd`.
-    fn create_pd(*mut NDK_ADAPTER, CreateCompletion, *mut c_void, *mut *mut NDK_PD);
+    /// `NdkCreateSrq`.
+    fn create_srq(
+        *mut NDK_PD, u32, u32, u32, Option<NDK_FN_SRQ_NOTIFICATION_CALLBACK>, *mut c_void, *mut GROUP_AFFINITY,
+        CreateCompletion, *mut c_void, *mut *mut NDK_SRQ,
+    );
+    /// `NdkCreateQp`.
+    fn create_qp(
+        *mut NDK_PD, *mut NDK_CQ, *mut NDK_CQ, *mut c_void, u32, u32, u32, u32, u32, CreateCompletion, *mut c_void,
+        *mut *mut NDK_QP,
+    );
+    /// `NdkCreateQpWithSrq`.
+    fn create_qp_with_srq(
+        *mut NDK_PD, *mut NDK_CQ, *mut NDK_CQ, *mut NDK_SRQ, *mut c_void, u32, u32, u32, CreateCompletion, *mut c_void,
+        *mut *mut NDK_QP,
+    );
     /// `NdkCreateSharedEndpoint`.
     fn create_shared_endpoint(
         *mut NDK_ADAPTER, *const SOCKADDR, u32, CreateCompletion, *mut c_void, *mut *mut NDK_SHARED_ENDPOINT,
-    );
-    /// `NdkBuildLAM`.
-    fn build_lam(
-        *mut NDK_ADAPTER, *mut MDL, usize, RequestCompletion, *mut c_void, *mut NDK_LOGICAL_ADDRESS_MAPPING, *mut u32,
-        *mut u32,
     );
     /// `NdkConnect`.
     fn connect(
@@ -72,6 +80,3 @@ unsupported! {
     /// `NdkDisconnect`.
     fn disconnect(*mut NDK_CONNECTOR, RequestCompletion, *mut c_void);
 }
-
-/// `NdkReleaseLAM`: nothing to release, since [`build_lam`] never builds anything.
-pub unsafe extern "system" fn release_lam(_: *mut NDK_ADAPTER, _: *mut NDK_LOGICAL_ADDRESS_MAPPING) {}

@@ -21,13 +21,14 @@ use crate::os::handle::AdapterHandle;
 use crate::os::irql::Passive;
 use crate::os::lock::SpinLock;
 use crate::os::once::SetOnce;
-use crate::os::pool::{PoolArc, PoolBox, Pooled, Tag};
+use crate::os::pool::{PoolArc, PoolBox, PoolVec, Pooled, Tag};
 
 /// A NIC that is up. Dropping it (at `PASSIVE_LEVEL`) silences the device and frees what was shared with it.
 pub struct Nic {
     device: Device,
     commands: CommandQueue,
-    events: SetOnce<EventQueue>,
+    /// By interrupt message.
+    events: SetOnce<PoolVec<EventQueue>>,
     gids: SpinLock<GidTable>,
     info: DeviceInfo,
     mac: [u8; 6],
@@ -68,12 +69,34 @@ impl Nic {
         self.info = info;
     }
 
-    pub(super) fn set_events(&self, queue: EventQueue) -> Result<(), EventQueue> {
-        self.events.set(queue)
+    pub(super) fn set_events(&self, queues: PoolVec<EventQueue>) -> Result<(), PoolVec<EventQueue>> {
+        self.events.set(queues)
     }
 
-    pub(super) fn events(&self) -> Option<&EventQueue> {
-        self.events.get()
+    /// The queue of everything but completions.
+    pub(super) fn first_events(&self) -> Option<&EventQueue> {
+        self.events.get()?.first()
+    }
+
+    /// Number of the event queue of queue pairs and shared receive queues.
+    #[must_use]
+    pub fn async_eq(&self) -> u32 {
+        self.first_events().map_or(0, EventQueue::number)
+    }
+
+    /// Number of the event queue of a completion queue: `hint` (a processor, or a count) spreads them.
+    #[must_use]
+    pub fn completion_eq(&self, hint: usize) -> u32 {
+        match self.events.get().map(|queues| &**queues) {
+            Some([_, rest @ ..]) if !rest.is_empty() => rest[hint % rest.len()].number(),
+            _ => self.async_eq(),
+        }
+    }
+
+    /// Stores `value` into the doorbell at `offset` ([`vrnic_abi::doorbell`]) and wakes the device if it sleeps. At most
+    /// `DISPATCH_LEVEL`.
+    pub fn ring(&self, offset: u64, value: u32) {
+        self.device.ring(offset, value);
     }
 
     /// NDIS's handle of the adapter.
@@ -266,11 +289,12 @@ impl Nic {
         self.commands.tick(&self.device, budget);
     }
 
-    /// Serves the event queue: hands up to `budget` events to `serve`, one after another whatever processors are here, then
-    /// arms the queue. Returns whether there may be more, in which case it is not armed. `DISPATCH_LEVEL`; `serve` is
-    /// called without a lock.
-    pub fn serve_events(&self, budget: usize, mut serve: impl FnMut(NicEvent)) -> bool {
-        let Some(queue) = self.events.get().filter(|queue| queue.turn.enter()) else {
+    /// Serves the event queue of an interrupt message: hands up to `budget` events to `serve`, one after another whatever
+    /// processors are here, then arms the queue. Returns whether there may be more, in which case it is not armed.
+    /// `DISPATCH_LEVEL`; `serve` is called without a lock.
+    pub fn serve_events(&self, message: u32, budget: usize, mut serve: impl FnMut(NicEvent)) -> bool {
+        let queue = self.events.get().and_then(|queues| queues.get(message as usize));
+        let Some(queue) = queue.filter(|queue| queue.turn.enter()) else {
             return false;
         };
         loop {

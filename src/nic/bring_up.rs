@@ -13,14 +13,14 @@ use super::adapter::Nic;
 use super::command::{CommandError, Mailbox};
 use super::command_queue::{CommandQueue, Wait};
 use super::device::{Device, StateError};
-use super::events::EventRings;
+use super::events::{EventQueue, EventRings};
 use super::health::HealthWord;
 use super::info::{self, Implausible};
 use crate::os::dma::DmaAdapter;
 use crate::os::handle::AdapterHandle;
 use crate::os::irql::Passive;
 use crate::os::mmio::{DoorbellBar, RegisterBar};
-use crate::os::pool::{OutOfMemory, PoolArc};
+use crate::os::pool::{OutOfMemory, PoolArc, PoolVec};
 
 /// What the system gave to the adapter, and how it is configured.
 #[derive(Clone, Copy)]
@@ -109,24 +109,40 @@ impl Nic {
         Ok(info)
     }
 
-    /// Creates the event queue on MSI-X `vector` and unmasks the command interrupt. The event queue is not armed yet.
+    /// Creates one event queue for each of `messages` MSI-X vectors, as far as the device has queues, and unmasks the
+    /// interrupts; their number. The queues are not armed yet.
     ///
     /// # Errors
     ///
     /// No memory, or the device refused.
-    pub fn start_events(&self, passive: &Passive, vector: u16) -> Result<(), BringUpError> {
-        let rings = EventRings::new(passive, self.handle())?;
+    pub fn start_events(&self, passive: &Passive, messages: u16) -> Result<u16, BringUpError> {
+        let limit = u16::try_from(self.info().max_eqs.get()).unwrap_or(u16::MAX);
+        let count = messages.clamp(1, limit.max(1));
         self.device().unmask_interrupts();
+        let mut queues = PoolVec::with_capacity(count.into())?;
+        let result = (0..count).try_for_each(|vector| {
+            queues.push(self.create_events(passive, vector)?)?;
+            Ok(())
+        });
+        if let Err(error) = result {
+            // The device may write to rings that are about to go.
+            self.silence();
+            return Err(error);
+        }
+        // Set once, by the only caller.
+        let _empty = self.set_events(queues);
+        Ok(count)
+    }
+
+    fn create_events(&self, passive: &Passive, vector: u16) -> Result<EventQueue, BringUpError> {
+        let rings = EventRings::new(passive, self.handle(), self.dma(), vector == 0)?;
         let create = rings.create(vector);
         let number = self.create(passive, Opcode::CREATE_EQ, create.as_bytes())?;
         if number >= self.info().max_eqs.get() {
-            // The device may write to rings that are about to go.
             self.silence();
             return Err(BringUpError::Info(Implausible("number of the event queue")));
         }
-        // Set once, by the only caller.
-        let _empty = self.set_events(rings.into_queue(number));
-        Ok(())
+        Ok(rings.into_queue(number))
     }
 
     /// Starts the CM service.
@@ -135,8 +151,9 @@ impl Nic {
     ///
     /// The device refused.
     pub fn start_cm(&self, passive: &Passive) -> Result<(), CommandError> {
-        let Some(queue) = self.events() else { return Ok(()) };
-        let enable = queue.cm_enable();
+        let Some(enable) = self.first_events().and_then(EventQueue::cm_enable) else {
+            return Ok(());
+        };
         let _done = self.command(
             Wait::Passive(passive),
             Opcode::CM_ENABLE,
@@ -157,8 +174,8 @@ impl Nic {
             return Ok(());
         }
         let _done = self.command(Wait::Passive(passive), Opcode::CM_DISABLE, &[], Mailbox::None)?;
-        if let Some(queue) = self.events() {
-            queue.restart_receives(self.device());
+        if let Some(queue) = self.first_events() {
+            queue.restart_receives();
         }
         self.start_cm(passive)
     }

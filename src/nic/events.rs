@@ -1,4 +1,7 @@
-//! The event queue, and the ring of received datagrams that it announces.
+//! Event queues, and the ring of received datagrams that one of them announces.
+//!
+//! Each interrupt message has one. The first serves everything but completions: the port, the CM service, errors of queue pairs.
+//! Each of the others reports for a part of the completion queues, so that processors do not wait for each other.
 
 use core::mem::offset_of;
 
@@ -11,12 +14,14 @@ use vrnic_abi::resource::{EQ_ASYNC, EqCreate, Ring};
 use super::device::Device;
 use super::ring::Consumer;
 use super::turn::Turn;
-use crate::os::dma::Coherent;
+use crate::os::dma::{Buffer, Coherent, DmaAdapter};
 use crate::os::handle::AdapterHandle;
 use crate::os::irql::Passive;
 use crate::os::lock::SpinLock;
+use crate::os::pool::{PoolArc, Pooled, Tag};
 
-/// Logarithm of the entries in the event queue: more than datagrams can be announced at a time.
+/// Logarithm of the entries in an event queue: more than datagrams can be announced at a time. What does not fit the device
+/// tells later, except datagrams, which it drops.
 const EQ_LOG2: u8 = 10;
 /// Logarithm of the slots in the receive ring.
 const RECEIVE_LOG2: u8 = 9;
@@ -35,49 +40,98 @@ pub enum NicEvent {
     Link,
     /// The device may have stopped.
     Fatal,
+    /// Something about an object of the data path.
+    Object(ObjectEvent),
     /// Something that makes no sense: of this kind. Events only say where to look, so that it can be ignored.
     Unexpected(EventKind),
 }
 
-/// Both rings. They belong together: each datagram is announced by one event, in the order of the ring.
+/// What has happened to an object of the data path. Numbers are as the device wrote them: they may name nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ObjectEvent {
+    /// A completion queue that was armed has a completion.
+    Cq(u32),
+    /// A completion queue is in error.
+    CqError {
+        /// Its number.
+        number: u32,
+        /// Why: [`vrnic_abi::regs::FatalSyndrome`].
+        syndrome: u16,
+    },
+    /// A queue pair went to the error state by itself.
+    QpFatal {
+        /// Its number.
+        number: u32,
+        /// Why: [`vrnic_abi::cqe::WorkStatus`].
+        status: u16,
+    },
+    /// A queue pair in error takes no more entries from its shared receive queue.
+    QpLastWqe(u32),
+    /// The first packet has reached a queue pair that is ready to receive.
+    QpCommEst(u32),
+    /// A shared receive queue fell below its limit.
+    SrqLimit(u32),
+    /// A shared receive queue is in error.
+    SrqError(u32),
+}
+
+/// An event queue.
 pub struct EventQueue {
-    events: Coherent,
-    receives: Coherent,
+    events: Buffer,
+    /// The ring of datagrams, of the queue that announces them: one event for each, in the order of the ring.
+    receives: Option<Coherent>,
     number: u32,
     state: SpinLock<State>,
     /// Who hands events on: one at a time, so that they stay in order and consumers are called one after another.
     pub(super) turn: Turn,
 }
 
+impl Pooled for EventQueue {
+    const TAG: Tag = Tag::new(*b"VrEq");
+}
+
 struct State {
     events: Consumer,
     receives: Consumer,
+    /// So many of the announcements to come are of a receive ring that was given up.
+    stale: u32,
 }
 
 /// The rings before the device knows them.
 pub struct EventRings {
-    events: Coherent,
-    receives: Coherent,
+    events: Buffer,
+    receives: Option<Coherent>,
 }
 
 impl EventRings {
-    /// Allocates them.
+    /// Allocates them; the first of all queues also gets the receive ring.
     ///
     /// # Errors
     ///
     /// No memory.
-    pub fn new(passive: &Passive, adapter: AdapterHandle) -> Result<Self, NDIS_STATUS> {
-        let events = Coherent::allocate(passive, adapter, size_of::<Event>() << EQ_LOG2)?;
-        let receives = Coherent::allocate(passive, adapter, size_of::<CmReceive>() << RECEIVE_LOG2)?;
+    pub fn new(
+        passive: &Passive,
+        adapter: AdapterHandle,
+        dma: &PoolArc<DmaAdapter>,
+        first: bool,
+    ) -> Result<Self, NDIS_STATUS> {
+        let events = Buffer::allocate(dma, size_of::<Event>() << EQ_LOG2)?;
+        let bytes = size_of::<CmReceive>() << RECEIVE_LOG2;
+        let receives = if first {
+            Some(Coherent::allocate(passive, adapter, bytes)?)
+        } else {
+            None
+        };
         Ok(Self { events, receives })
     }
 
     /// Input of `CREATE_EQ`.
     pub fn create(&self, vector: u16) -> EqCreate {
+        let flags = if self.receives.is_some() { EQ_ASYNC } else { 0 };
         EqCreate {
-            ring: ring(&self.events, EQ_LOG2),
+            ring: self.events.ring(EQ_LOG2),
             vector: vector.into(),
-            flags: EQ_ASYNC.into(),
+            flags: flags.into(),
         }
     }
 
@@ -86,6 +140,7 @@ impl EventRings {
         let state = State {
             events: Consumer::new(EQ_LOG2.into()),
             receives: Consumer::new(RECEIVE_LOG2.into()),
+            stale: 0,
         };
         EventQueue {
             events: self.events,
@@ -97,16 +152,12 @@ impl EventRings {
     }
 }
 
-fn ring(memory: &Coherent, log2_entries: u8) -> Ring {
-    Ring {
-        addr: memory.device_address().into(),
-        log2_entries,
-        levels: 0,
-        reserved: [0; 6],
-    }
-}
-
 impl EventQueue {
+    /// Its number, for what reports to it.
+    pub fn number(&self) -> u32 {
+        self.number
+    }
+
     fn doorbell(&self) -> u64 {
         EQ + u64::from(self.number) * EQ_STRIDE
     }
@@ -114,64 +165,92 @@ impl EventQueue {
     /// Takes the next event; `None` if there is none. At most `DISPATCH_LEVEL`.
     pub fn take(&self, device: &Device) -> Option<NicEvent> {
         let mut state = self.state.lock();
-        let event = self.next(device, &mut state)?;
-        Some(match EventKind(event.kind.get()) {
-            EventKind::CM_MAD => self.receive(device, &mut state, event.number.get()),
-            EventKind::CM_ERROR => NicEvent::ReceiveStopped,
-            EventKind::LINK => NicEvent::Link,
-            EventKind::FATAL => NicEvent::Fatal,
-            kind => NicEvent::Unexpected(kind),
-        })
-    }
-
-    /// A private copy of the next event, whose entry is given back.
-    fn next(&self, device: &Device, state: &mut State) -> Option<Event> {
-        let place = state.events.slot() * size_of::<Event>();
-        if !state
-            .events
-            .owns(self.events.load_u8(place + offset_of!(Event, owner)))
-        {
-            return None;
-        }
-        let event = self.events.read_value(place);
+        let event = self.next(state.events)?;
         state.events.advance();
         device.ring(self.doorbell() + EQ_CONSUMER, state.events.index());
-        Some(event)
+        if event.lost.get() != 0 {
+            wdk::println!("vrnic: {} events were late or lost", event.lost);
+        }
+        let (number, detail) = (event.number.get(), event.detail.get());
+        let object = match EventKind(event.kind.get()) {
+            EventKind::CM_MAD => return Some(self.receive(device, &mut state, number)),
+            EventKind::CM_ERROR => return Some(NicEvent::ReceiveStopped),
+            EventKind::LINK => return Some(NicEvent::Link),
+            EventKind::FATAL => return Some(NicEvent::Fatal),
+            EventKind::CQ => ObjectEvent::Cq(number),
+            EventKind::CQ_ERROR => ObjectEvent::CqError {
+                number,
+                syndrome: detail,
+            },
+            EventKind::QP_FATAL => ObjectEvent::QpFatal {
+                number,
+                status: detail,
+            },
+            EventKind::QP_LAST_WQE => ObjectEvent::QpLastWqe(number),
+            EventKind::QP_COMM_EST => ObjectEvent::QpCommEst(number),
+            EventKind::SRQ_LIMIT => ObjectEvent::SrqLimit(number),
+            EventKind::SRQ_ERROR => ObjectEvent::SrqError(number),
+            kind => return Some(NicEvent::Unexpected(kind)),
+        };
+        Some(NicEvent::Object(object))
+    }
+
+    /// A private copy of the entry at `place`, if the device has written it.
+    fn next(&self, place: Consumer) -> Option<Event> {
+        let memory = self.events.memory();
+        let offset = place.slot() * size_of::<Event>();
+        if !place.owns(memory.load_u8(offset + offset_of!(Event, owner))) {
+            return None;
+        }
+        Some(memory.read_value(offset))
     }
 
     /// Copies the datagram of slot `index` and gives the slot back. Slots are announced in their order, without gaps.
     fn receive(&self, device: &Device, state: &mut State, index: u32) -> NicEvent {
-        if index != state.receives.index() {
-            return NicEvent::Unexpected(EventKind::CM_MAD);
+        let unexpected = NicEvent::Unexpected(EventKind::CM_MAD);
+        let Some(ring) = &self.receives else {
+            return unexpected;
+        };
+        if state.stale != 0 {
+            state.stale -= 1;
+            return unexpected;
         }
-        let received = self
-            .receives
-            .read_value(state.receives.slot() * size_of::<CmReceive>());
+        if index != state.receives.index() {
+            return unexpected;
+        }
+        let datagram = ring.read_value(state.receives.slot() * size_of::<CmReceive>());
         state.receives.advance();
         device.ring(CM_CONSUMER, state.receives.index());
-        NicEvent::Receive(received)
+        NicEvent::Receive(datagram)
     }
 
-    /// Starts the receive ring over, after the CM service has been disabled: announcements that are left are of the old
-    /// ring and are dropped with everything else that waits. The caller looks at the link and at the device afterwards.
-    pub fn restart_receives(&self, device: &Device) {
+    /// Starts the receive ring over, after the CM service has been disabled: announcements that are left are of the old ring.
+    pub fn restart_receives(&self) {
         let mut state = self.state.lock();
+        let mut place = state.events;
+        state.stale = 0;
         // At most a ring's worth: no device can keep us here.
-        for _ in 0..state.events.entries() {
-            if self.next(device, &mut state).is_none() {
-                break;
-            }
+        for _ in 0..place.entries() {
+            let Some(event) = self.next(place) else { break };
+            state.stale += u32::from(EventKind(event.kind.get()) == EventKind::CM_MAD);
+            place.advance();
         }
         state.receives = Consumer::new(RECEIVE_LOG2.into());
     }
 
-    /// Input of `CM_ENABLE`.
-    pub fn cm_enable(&self) -> CmEnable {
-        CmEnable {
-            ring: ring(&self.receives, RECEIVE_LOG2),
+    /// Input of `CM_ENABLE`, of the queue with the receive ring.
+    pub fn cm_enable(&self) -> Option<CmEnable> {
+        let receives = self.receives.as_ref()?;
+        Some(CmEnable {
+            ring: Ring {
+                addr: receives.device_address().into(),
+                log2_entries: RECEIVE_LOG2,
+                levels: 0,
+                reserved: [0; 6],
+            },
             eqn: self.number.into(),
             reserved: 0.into(),
-        }
+        })
     }
 
     /// Asks for an interrupt at the next event. The caller looks at the queue once more afterwards.

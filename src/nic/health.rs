@@ -47,15 +47,18 @@ pub enum Reason {
     Stopped = 4,
     /// Registers read all ones, or Windows says that the device has been removed.
     Removed = 5,
+    /// The firmware does not give up an object.
+    Refused = 6,
 }
 
 impl Reason {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::CommandTimeout,
         Self::BadCompletion,
         Self::Fatal,
         Self::Stopped,
         Self::Removed,
+        Self::Refused,
     ];
 
     /// For the event log.
@@ -67,6 +70,7 @@ impl Reason {
             Self::Fatal => "firmware has stopped",
             Self::Stopped => "firmware has stopped without a reason",
             Self::Removed => "device has been removed",
+            Self::Refused => "firmware does not give up an object",
         }
     }
 }

@@ -13,7 +13,7 @@
 //! | `device` | registers, doorbells, reset |
 //! | `command_queue` | posts commands and gets their results |
 //! | `request` | commands whose callers do not wait |
-//! | `events` | the event queue and the ring of received datagrams |
+//! | `events` | the event queues and the ring of received datagrams |
 //! | `bring_up`, `adapter` | `Nic`: all of it together |
 
 pub mod command;
@@ -48,7 +48,7 @@ pub use command_queue::Wait;
 #[cfg(windows)]
 pub use device::{Link, StateError};
 #[cfg(windows)]
-pub use events::NicEvent;
+pub use events::{NicEvent, ObjectEvent};
 pub use health::Health;
 #[cfg(windows)]
 pub use request::{Payload, Request, Submitted};

@@ -34,6 +34,8 @@ pub mod once;
 #[cfg(windows)]
 pub mod pool;
 #[cfg(windows)]
+pub mod processors;
+#[cfg(windows)]
 pub mod registry;
 #[cfg(windows)]
 pub mod route;

@@ -23,7 +23,7 @@ use super::listener::Listener;
 use super::object::ObjectRef;
 use super::{limits, version};
 use crate::cm::{self, ListenerSlot, Manager, Slot, Tables, TimerCell};
-use crate::nic::Nic;
+use crate::nic::{Nic, ObjectEvent};
 use crate::os::irql::Passive;
 use crate::os::lock::SpinLock;
 use crate::os::pool::{PoolArc, PoolBox, PoolSlice, Pooled, Tag};
@@ -133,6 +133,17 @@ impl Provider {
         Ok(PoolBox::new(provider)?)
     }
 
+    /// The device.
+    pub fn nic(&self) -> &PoolArc<Nic> {
+        &self.nic
+    }
+
+    /// The device has something to say about an object of the data path. `DISPATCH_LEVEL`, without a lock; events of one event
+    /// queue come one after another, those of different ones at the same time.
+    pub fn on_object_event(&self, event: ObjectEvent) {
+        wdk::println!("vrnic: {event:?} of an object that nobody has");
+    }
+
     /// Limits for one consumer, with the highest version that we speak. The address is stable until drop.
     pub fn adapter_info(&self) -> &NDK_ADAPTER_INFO {
         &self.info
@@ -140,20 +151,7 @@ impl Provider {
 
     /// System-wide limits, as `NDIS_MINIPORT_ADAPTER_NDK_ATTRIBUTES` wants them.
     pub fn capabilities(&self) -> NDIS_NDK_CAPABILITIES {
-        let device = self.nic.info();
-        let mut capabilities = NDIS_NDK_CAPABILITIES::zeroed();
-        capabilities.Header = crate::ndis::object_header::<NDIS_NDK_CAPABILITIES>(
-            ndk_sys::NDIS_OBJECT_TYPE_DEFAULT,
-            ndk_sys::NDIS_NDK_CAPABILITIES_REVISION_1,
-        );
-        capabilities.MaxQpCount = device.max_qps.get();
-        capabilities.MaxCqCount = device.max_cqs.get();
-        capabilities.MaxMrCount = device.max_keys.get();
-        capabilities.MaxPdCount = device.max_pds.get();
-        capabilities.MaxMwCount = device.max_keys.get();
-        capabilities.MaxSrqCount = device.max_srqs.get();
-        capabilities.NdkInfo = (&raw const self.info).cast_mut();
-        capabilities
+        limits::capabilities(self.nic.info(), &self.info)
     }
 
     /// `OPEN_NDK_ADAPTER_HANDLER`.

@@ -51,6 +51,21 @@ impl Mapping {
         Ok(mapping)
     }
 
+    /// How many pages the first `length` bytes of a chain touch, as [`Mapping::of_mdl`] would map them.
+    ///
+    /// # Errors
+    ///
+    /// [`STATUS_INVALID_PARAMETER`], as there.
+    ///
+    /// # Safety
+    ///
+    /// `mdl` is null or a chain of MDLs.
+    pub unsafe fn pages_of_mdl(mdl: *mut MDL, length: usize) -> Result<usize, NTSTATUS> {
+        // SAFETY: the caller's chain.
+        let base = unsafe { contiguous_base(mdl, length as u64) }.ok_or(STATUS_INVALID_PARAMETER)?;
+        usize::try_from(page_count(page_offset(base), length as u64)).map_err(|_| STATUS_INVALID_PARAMETER)
+    }
+
     /// Virtual address of the first byte.
     #[must_use]
     pub fn base(&self) -> u64 {
