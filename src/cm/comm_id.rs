@@ -3,6 +3,7 @@
 use core::hash::Hasher;
 
 use roce_wire::cm::CommId;
+use roce_wire::num::Psn;
 use siphasher::sip::SipHasher13;
 
 /// Turns a slot of the table and the number of its use into a communication id.
@@ -30,6 +31,24 @@ impl CommIds {
         CommId(u32::from(left) << 16 | u32::from(right))
     }
 
+    /// The slot and the use of it that have the id.
+    pub fn decode(self, id: CommId) -> (u16, u16) {
+        let [a, b, c, d] = id.0.to_be_bytes();
+        let halves = (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]));
+        (0..ROUNDS).rev().fold(halves, |(left, right), round| {
+            (right ^ self.mix(round, left), left)
+        })
+    }
+
+    /// The first packet sequence number of the connection that has the id: as hard to guess.
+    pub fn starting_psn(self, id: CommId) -> Psn {
+        let [first, second] = self.secret;
+        let mut hasher = SipHasher13::new_with_keys(second, first);
+        hasher.write_u32(id.0);
+        let [a, b, c, ..] = hasher.finish().to_be_bytes();
+        Psn::from_be_bytes([a, b, c])
+    }
+
     fn mix(self, round: u8, half: u16) -> u16 {
         let [first, second] = self.secret;
         let mut hasher = SipHasher13::new_with_keys(first, second);
@@ -51,6 +70,12 @@ mod tests {
             prop_assume!(one != other);
             let ids = CommIds::new(secret);
             prop_assert_ne!(ids.encode(one.0, one.1), ids.encode(other.0, other.1));
+        }
+
+        #[test]
+        fn an_id_says_which_use_of_which_slot(secret: [u64; 2], index: u16, generation: u16) {
+            let ids = CommIds::new(secret);
+            prop_assert_eq!(ids.decode(ids.encode(index, generation)), (index, generation));
         }
 
         #[test]

@@ -1,319 +1,396 @@
-//! One connection: its state, and what each event does to it. Nothing here sends, allocates or reads a clock.
+//! One connection: what it knows, and what both sides have in common. Nothing here sends, allocates or reads a clock.
+//!
+//! What happens to it is in `active`, `passive`, `reject` and `disconnect`, each an `impl Connection`.
 
+use core::net::SocketAddr;
 use core::time::Duration;
 
-use roce_wire::cm::{
-    CmMad, CommId, MessageMraed, MessageRejected, Mra, PrivateData, REJ_PRIVATE_DATA_LEN, Rej, RejectReason,
-    Req,
-};
-use roce_wire::ip_cm::ServiceId;
+use roce_wire::cm::{CmMad, CmMessage, CommId, MessageMraed, Mra, PrivateData, RejectReason};
 use roce_wire::num::{MaxCmRetries, Psn, Qpn, Timeout};
 
 use super::address::AddressHandle;
+use super::config::{Config, ReadLimits};
+use super::event::{Outgoing, QpParameters, Step};
+use super::index::{Key, Kind};
 use super::listener::ListenerId;
-use super::state::{CmState, RejectError};
-use super::table::PeerKey;
+use super::passive::RequestId;
+use super::request::RemoteQp;
+use super::state::CmState;
 use super::timer::{QUARANTINE_MAX, SLACK, duration};
 
-/// A connection of the passive side.
+/// When something happens, and what is set.
+#[derive(Clone, Copy)]
+pub struct Circumstances {
+    /// The caller's time.
+    pub now: Duration,
+    /// The manager's.
+    pub config: Config,
+}
+
+impl Circumstances {
+    /// That much later.
+    pub const fn after(&self, time: Duration) -> Duration {
+        self.now.saturating_add(time)
+    }
+}
+
+/// A connection, or an attempt at one.
 #[derive(Debug)]
 pub struct Connection {
-    state: CmState,
+    pub(super) state: CmState,
     /// When [`Connection::on_deadline`] is to be called, in the caller's time.
-    deadline: Option<Duration>,
-    /// A reject is on its way to the device; nothing else may answer the peer meanwhile.
-    claim: Option<Claim>,
-    address: AddressHandle,
-    request: RequestId,
-    listener: ListenerId,
-    patience: Patience,
-    mra_sent: bool,
-    rejection: Rejection,
+    pub(super) deadline: Option<Duration>,
+    /// The driver is at work for a call of the consumer's.
+    pub(super) claim: Option<Claim>,
+    /// The consumer of the passive side: over which listener the request came. `None` on the active side.
+    pub(super) request: Option<(ListenerId, RequestId)>,
+    /// What we call it.
+    pub(super) local_comm_id: CommId,
+    /// What the peer calls it, once we know.
+    pub(super) remote_comm_id: Option<CommId>,
+    /// Of the REQ, and so of all that answers it.
+    pub(super) transaction_id: u64,
+    pub(super) local: SocketAddr,
+    pub(super) peer: SocketAddr,
+    /// The queue pairs of both sides and the way to the peer. The limits are what we offer until both have spoken.
+    pub(super) qp: QpParameters,
+    pub(super) patience: Patience,
+    pub(super) mra_sent: bool,
+    /// How often the message under way may still be repeated.
+    pub(super) tries_left: u8,
+    /// What is repeated: our REQ, REP or DREQ until it is answered, our REJ for as long as we are asked.
+    pub(super) repeated: CmMad,
+    /// The peer uses its queue pair or its id for something else now. [`Connection::on_deadline`] sees to it.
+    pub(super) stale: bool,
+    /// It has been established once, so that packets of it may be under way.
+    pub(super) was_established: bool,
+    /// The consumer has asked to disconnect.
+    pub(super) disconnecting: Disconnecting,
 }
 
-/// What makes a request the same as an earlier one, together with the sender's address.
+/// Whether the consumer has asked to disconnect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RequestId {
-    comm_id: CommId,
-    transaction_id: u64,
-    service_id: ServiceId,
-    qpn: Qpn,
-    starting_psn: Psn,
+pub enum Disconnecting {
+    /// No.
+    No,
+    /// Yes, and it waits for the end.
+    Waiting,
+    /// Yes, and it has been told the end.
+    Done,
 }
 
-impl RequestId {
-    /// From a REQ.
-    pub const fn new(transaction_id: u64, req: &Req) -> Self {
+/// What the driver does while the connection is claimed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// It has a REJ sent.
+    Reject,
+    /// It moves the queue pair, to accept a request or to complete a connection.
+    MoveQp,
+}
+
+/// Who claims the connection, and what happened meanwhile.
+#[derive(Clone, Copy, Debug)]
+pub struct Claim {
+    pub purpose: Purpose,
+    pub abandoned: bool,
+    pub closed: bool,
+}
+
+impl Claim {
+    /// Nothing has happened yet.
+    pub const fn new(purpose: Purpose) -> Self {
         Self {
-            comm_id: req.local_comm_id,
-            transaction_id,
-            service_id: req.service_id,
-            qpn: req.local_qpn,
-            starting_psn: req.starting_psn,
+            purpose,
+            abandoned: false,
+            closed: false,
         }
     }
 }
 
-/// What happened while the connection was claimed.
-#[derive(Clone, Copy, Debug, Default)]
-struct Claim {
-    abandoned: bool,
-    closed: bool,
+/// What became of a change of the queue pair.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QpOutcome {
+    /// It has the state that the plan asked for.
+    Moved,
+    /// It has not. The connection is as before: the consumer may try again, reject or close.
+    NotMoved,
+}
+
+/// The end of what a plan began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "there may be a message to send"]
+pub struct Finished<E> {
+    /// To be sent, whatever the result.
+    pub send: Option<Outgoing>,
+    /// Whether the connection goes on.
+    pub result: Result<(), E>,
+}
+
+/// Why it does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MoveError {
+    Closed,
+    Aborted,
+    QpFailed,
+}
+
+impl<E> Finished<E> {
+    pub(super) const fn failed(error: E) -> Self {
+        Self {
+            send: None,
+            result: Err(error),
+        }
+    }
+
+    /// The same, with another kind of error.
+    pub(super) fn into<F: From<E>>(self) -> Finished<F> {
+        Finished {
+            send: self.send,
+            result: self.result.map_err(F::from),
+        }
+    }
 }
 
 /// How long the peer waits for an answer.
 #[derive(Clone, Copy, Debug)]
-struct Patience {
-    response: Timeout,
-    retries: MaxCmRetries,
+pub struct Patience {
+    pub response: Timeout,
+    pub retries: MaxCmRetries,
     /// The time that an MRA asks for.
-    mra: Timeout,
-}
-
-/// How a REJ that we send differs from others.
-#[derive(Clone, Copy, Debug)]
-struct Rejection {
-    message: MessageRejected,
-    reason: RejectReason,
-    private_data: PrivateData<REJ_PRIVATE_DATA_LEN>,
-}
-
-/// A message that the connection wants to be sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// Message receipt acknowledgement: the consumer takes its time.
-    Mra,
-    /// The reject.
-    Rej,
-}
-
-/// What became of a REJ that was given to the device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SendOutcome {
-    /// It is sent, or the device has it and will send it.
-    Sent,
-    /// The device did not get it. The connection is as before: the consumer may try again.
-    NotSent,
-    /// The device knows that the peer has abandoned the attempt.
-    PeerAbandoned,
-    /// It cannot be sent. The attempt is over.
-    Failed,
+    pub mra: Timeout,
 }
 
 impl Connection {
-    /// A request that has just come in.
-    pub fn requested(
-        now: Duration,
-        address: AddressHandle,
-        transaction_id: u64,
-        req: &Req,
-        listener: ListenerId,
-        mra_service_timeout: Timeout,
-    ) -> Self {
-        let patience = Patience {
-            response: req.remote_cm_response_timeout,
-            retries: req.max_cm_retries,
-            mra: mra_service_timeout,
-        };
-        Self {
-            state: CmState::ReqRcvd,
-            deadline: Some(now.saturating_add(patience.until_mra())),
-            claim: None,
-            address,
-            request: RequestId::new(transaction_id, req),
-            listener,
-            patience,
-            mra_sent: false,
-            rejection: Rejection {
-                message: MessageRejected::REQ,
-                reason: RejectReason::CONSUMER_REJECT,
-                private_data: PrivateData::EMPTY,
-            },
-        }
-    }
-
-    /// What the peer calls it.
-    pub const fn peer(&self) -> PeerKey {
-        PeerKey {
-            gid: self.address.gid,
-            comm_id: self.request.comm_id,
-        }
-    }
-
-    /// How to reach the peer.
-    pub const fn address(&self) -> &AddressHandle {
-        &self.address
-    }
-
-    /// The request that it began with.
-    pub const fn request(&self) -> RequestId {
-        self.request
-    }
-
-    /// The listener that it came in over.
-    pub const fn listener(&self) -> ListenerId {
-        self.listener
-    }
-
     /// Where it stands.
     pub const fn state(&self) -> CmState {
         self.state
     }
 
+    /// The request that it began with, on the passive side, and the listener that it came in over.
+    pub const fn request(&self) -> Option<(ListenerId, RequestId)> {
+        self.request
+    }
+
+    /// What the peer calls it, for a message: 0 as long as we do not know.
+    pub(super) fn remote_comm_id(&self) -> CommId {
+        self.remote_comm_id.unwrap_or_default()
+    }
+
+    /// Our address and port, and the peer's.
+    pub const fn addresses(&self) -> (SocketAddr, SocketAddr) {
+        (self.local, self.peer)
+    }
+
+    /// What it can be found by, as far as it is known.
+    pub fn key(&self, kind: Kind) -> Option<Key> {
+        let gid = self.qp.to.gid;
+        match kind {
+            Kind::Peer => self.remote_comm_id.map(|comm_id| Key::Peer(gid, comm_id)),
+            Kind::PeerQp => Some(Key::PeerQp(gid, self.qp.remote.qpn)),
+            Kind::Addresses => Some(addresses(self.local, self.peer)),
+        }
+    }
+
+    /// Whether a message from there about what the peer calls so (0: it does not say) may be about this connection.
+    pub fn is_with(&self, from: &AddressHandle, comm_id: CommId) -> bool {
+        let is_same = self.remote_comm_id.is_none_or(|known| known == comm_id);
+        self.qp.to.gid == from.gid && (comm_id == CommId(0) || is_same)
+    }
+
+    /// Whether the peer's queue pair belongs to this connection, so that it cannot ask for another one (IBTA 12.9.8.3.1).
+    pub const fn holds_peer_qp(&self) -> bool {
+        match self.state {
+            CmState::Established | CmState::DreqSent | CmState::TimeWait => self.was_established,
+            _ => false,
+        }
+    }
+
+    /// Whether it is, or may still become, a connection between the two addresses.
+    pub const fn is_live(&self) -> bool {
+        !matches!(
+            self.state,
+            CmState::Idle | CmState::Rejected | CmState::Aborted | CmState::TimeWait
+        )
+    }
+
     /// When [`Connection::on_deadline`] is due; never while a reject is under way.
     pub const fn deadline(&self) -> Option<Duration> {
         match self.claim {
-            None => self.deadline,
-            Some(_) => None,
+            Some(Claim {
+                purpose: Purpose::Reject,
+                ..
+            }) => None,
+            _ if self.stale => Some(Duration::ZERO),
+            _ => self.deadline,
         }
-    }
-
-    /// The peer has repeated the request.
-    pub fn on_repeated_request(&mut self, now: Duration) -> Option<Answer> {
-        if self.claim.is_some() {
-            return None;
-        }
-        match self.state {
-            CmState::ReqRcvd | CmState::MraReqSent => Some(self.ask_for_patience(now)),
-            CmState::Rejected => {
-                self.quarantine(now);
-                Some(Answer::Rej)
-            }
-            _ => None,
-        }
-    }
-
-    /// The peer's REJ or DREQ has arrived, or it uses the communication id for another attempt. True if that ends an attempt.
-    pub fn on_abandoned(&mut self) -> bool {
-        if self.state.rejects().is_err() {
-            return false;
-        }
-        if let Some(claim) = &mut self.claim {
-            return !core::mem::replace(&mut claim.abandoned, true);
-        }
-        self.abort();
-        true
     }
 
     /// [`Connection::deadline`] has passed.
-    pub fn on_deadline(&mut self, now: Duration) -> Option<Answer> {
+    pub fn on_deadline(&mut self, at: &Circumstances) -> Step {
+        if core::mem::take(&mut self.stale) {
+            return self.on_stale(at);
+        }
         match self.state {
-            CmState::ReqRcvd => return Some(self.ask_for_patience(now)),
-            CmState::MraReqSent => self.abort(),
-            _ => {
-                self.state = CmState::Idle;
+            CmState::ReqRcvd | CmState::RepRcvd => Step::send(self.ask_for_patience(at)),
+            CmState::MraReqSent | CmState::MraRepSent => {
                 self.deadline = None;
+                self.on_abandoned();
+                Step::NONE
+            }
+            CmState::ReqSent
+            | CmState::MraReqRcvd
+            | CmState::RepSent
+            | CmState::MraRepRcvd
+            | CmState::DreqSent
+                if self.tries_left > 0 =>
+            {
+                self.tries_left -= 1;
+                self.deadline = Some(at.after(at.config.interval()));
+                Step::send(self.repeat())
+            }
+            CmState::ReqSent | CmState::MraReqRcvd | CmState::RepSent | CmState::MraRepRcvd => {
+                self.on_no_answer(at)
+            }
+            CmState::DreqSent => self.on_no_drep(at),
+            CmState::Established => {
+                self.deadline = None;
+                Step::NONE
+            }
+            CmState::Idle | CmState::TimeWait | CmState::Rejected | CmState::Aborted => {
+                self.end();
+                Step::NONE
             }
         }
-        None
     }
 
-    /// The consumer rejects: claims the connection and fixes what the REJ says. [`Connection::finish_reject`] must follow.
-    ///
-    /// # Errors
-    /// See [`RejectError`]; nothing has changed then.
-    pub fn claim_reject(&mut self, data: &[u8]) -> Result<(), RejectError> {
-        let private_data = PrivateData::new(data).ok_or(RejectError::TooLong)?;
-        let message = self.state.rejects()?;
-        if self.claim.is_some() {
-            return Err(RejectError::InvalidState);
-        }
-        self.rejection = Rejection {
-            message,
-            reason: RejectReason::CONSUMER_REJECT,
-            private_data,
+    /// The peer has received the message that is repeated, and asks for patience: however long its consumer takes, it is
+    /// alive, so the count of repetitions begins again.
+    pub fn on_mra(&mut self, at: &Circumstances, mra: &Mra) -> Step {
+        let is_ours = mra.remote_comm_id == self.local_comm_id;
+        self.state = match (self.state, mra.message_mraed) {
+            (CmState::ReqSent | CmState::MraReqRcvd, MessageMraed::REQ) if is_ours => CmState::MraReqRcvd,
+            (CmState::RepSent | CmState::MraRepRcvd, MessageMraed::REP) if is_ours => CmState::MraRepRcvd,
+            _ => return Step::UNEXPECTED,
         };
-        self.claim = Some(Claim::default());
-        Ok(())
+        self.tries_left = at.config.max_retries.get();
+        self.deadline = Some(at.after(at.config.patience(mra.service_timeout)));
+        Step::NONE
     }
 
-    /// The device has the REJ, or refuses it.
-    pub fn finish_reject(&mut self, now: Duration, outcome: SendOutcome) {
-        let Some(claim) = self.claim.take() else { return };
+    /// The queue pair is moved, or could not be. Sends the REP or the RTU, unless something happened meanwhile.
+    pub fn finish_move(&mut self, at: &Circumstances, outcome: QpOutcome) -> Finished<MoveError> {
+        let claim = self.claim.take();
+        let Some(claim) = claim else {
+            return Finished::failed(MoveError::Closed);
+        };
+        if claim.abandoned {
+            self.abort();
+        }
+        if claim.closed {
+            return Finished {
+                send: self.reject_unanswered(at, RejectReason::CONSUMER_REJECT),
+                result: Err(MoveError::Closed),
+            };
+        }
         match outcome {
-            SendOutcome::Sent | SendOutcome::Failed => self.quarantine(now),
-            // Nobody is left to try again or to take notice.
-            SendOutcome::NotSent | SendOutcome::PeerAbandoned if claim.closed => self.quarantine(now),
-            SendOutcome::NotSent if !claim.abandoned => {}
-            SendOutcome::NotSent | SendOutcome::PeerAbandoned => self.abort(),
+            _ if claim.abandoned => Finished::failed(MoveError::Aborted),
+            QpOutcome::NotMoved => Finished::failed(MoveError::QpFailed),
+            QpOutcome::Moved => Finished {
+                send: Some(match self.request {
+                    Some(_) => self.reply(at),
+                    None => self.establish(),
+                }),
+                result: Ok(()),
+            },
         }
     }
 
-    /// There is no consumer any more, or never was one: rejects for it. `None` if nothing is left to reject.
-    pub fn reject_unanswered(&mut self, now: Duration, reason: RejectReason) -> Option<Answer> {
-        if let Some(claim) = &mut self.claim {
-            claim.closed = true;
-            return None;
-        }
-        let rejects = self.state.rejects();
-        match rejects {
-            Ok(message) => {
-                self.rejection = Rejection {
-                    message,
-                    reason,
-                    private_data: PrivateData::EMPTY,
-                };
-                self.quarantine(now);
-                Some(Answer::Rej)
-            }
-            Err(RejectError::Aborted) => {
-                self.quarantine(now);
-                None
-            }
-            Err(_) => None,
-        }
+    /// Sends a message now, and again until it is answered.
+    pub(super) fn send_until_answered(
+        &mut self,
+        at: &Circumstances,
+        state: CmState,
+        message: CmMad,
+    ) -> Outgoing {
+        self.state = state;
+        self.repeated = message;
+        self.tries_left = at.config.max_retries.get();
+        self.deadline = Some(at.after(at.config.interval()));
+        self.repeat()
     }
 
-    /// The message for `answer`; `local_comm_id` is what we call the connection. The same bytes each time.
-    pub fn message(&self, answer: Answer, local_comm_id: CommId) -> CmMad {
-        let remote_comm_id = self.request.comm_id;
-        let transaction_id = self.request.transaction_id;
-        match answer {
-            Answer::Mra => CmMad::new(
-                transaction_id,
-                Mra {
-                    local_comm_id,
-                    remote_comm_id,
-                    message_mraed: MessageMraed::REQ,
-                    service_timeout: self.patience.mra,
-                    private_data: PrivateData::EMPTY,
-                },
-            ),
-            Answer::Rej => CmMad::new(
-                transaction_id,
-                Rej {
-                    local_comm_id,
-                    remote_comm_id,
-                    message_rejected: self.rejection.message,
-                    reason: self.rejection.reason,
-                    private_data: self.rejection.private_data,
-                    ..Rej::default()
-                },
-            ),
-        }
+    /// What is repeated, once more.
+    pub(super) fn repeat(&self) -> Outgoing {
+        Outgoing::new(&self.qp.to, &self.repeated)
     }
 
-    fn ask_for_patience(&mut self, now: Duration) -> Answer {
-        self.state = CmState::MraReqSent;
+    /// A message of the transaction that the REQ began.
+    pub(super) fn answer(&self, message: impl Into<CmMessage>) -> Outgoing {
+        Outgoing::new(&self.qp.to, &CmMad::new(self.transaction_id, message))
+    }
+
+    /// Tells the peer to wait for the consumer.
+    pub(super) fn ask_for_patience(&mut self, at: &Circumstances) -> Outgoing {
+        let (state, message_mraed) = match self.state {
+            CmState::ReqRcvd | CmState::MraReqSent => (CmState::MraReqSent, MessageMraed::REQ),
+            _ => (CmState::MraRepSent, MessageMraed::REP),
+        };
+        self.state = state;
         self.mra_sent = true;
-        self.deadline = Some(now.saturating_add(self.patience.until_exhausted()));
-        Answer::Mra
+        self.deadline = Some(at.after(self.patience.until_exhausted()));
+        self.answer(Mra {
+            local_comm_id: self.local_comm_id,
+            remote_comm_id: self.remote_comm_id(),
+            message_mraed,
+            service_timeout: self.patience.mra,
+            private_data: PrivateData::EMPTY,
+        })
     }
 
-    fn abort(&mut self) {
+    /// The peer has given up before the consumer answered.
+    pub(super) fn abort(&mut self) {
         self.state = CmState::Aborted;
         self.deadline = None;
     }
 
-    fn quarantine(&mut self, now: Duration) {
+    /// Rejected: kept to answer what is repeated.
+    pub(super) fn quarantine(&mut self, at: &Circumstances) {
         self.state = CmState::Rejected;
-        self.deadline = Some(now.saturating_add(self.patience.until_forgotten(self.mra_sent)));
+        self.deadline = Some(at.after(self.patience.until_forgotten(self.mra_sent)));
+    }
+
+    /// Over, but its ids stay taken until nothing of it can be under way any more.
+    pub(super) fn time_wait(&mut self, at: &Circumstances) {
+        self.state = CmState::TimeWait;
+        self.deadline = Some(at.after(at.config.time_wait()));
+    }
+
+    /// Over.
+    pub(super) fn end(&mut self) {
+        self.state = CmState::Idle;
+        self.deadline = None;
     }
 }
 
+/// The key of a connection between these.
+pub fn addresses(local: SocketAddr, peer: SocketAddr) -> Key {
+    Key::Addresses((local.ip(), local.port()), (peer.ip(), peer.port()))
+}
+
+/// A queue pair of a peer that has not named it yet.
+pub const UNKNOWN_QP: RemoteQp = RemoteQp {
+    qpn: Qpn::truncated(0),
+    starting_psn: Psn::truncated(0),
+    path_mtu: roce_wire::cm::Mtu::B256,
+    retry_count: roce_wire::num::RetryCount::truncated(0),
+    rnr_retry_count: roce_wire::num::RetryCount::truncated(0),
+    local_ack_timeout: Timeout::truncated(0),
+    srq: false,
+};
+
 impl Patience {
-    /// When to send the first MRA: in good time before the peer repeats its request.
-    fn until_mra(self) -> Duration {
+    /// When to send the first MRA: in good time before the peer repeats its message.
+    pub fn until_mra(self) -> Duration {
         duration(self.response) / 2
     }
 
@@ -327,7 +404,7 @@ impl Patience {
         mra + duration(self.response)
     }
 
-    /// When a peer that has our MRA and has sent nothing since has surely given up: it would have repeated its request as
+    /// When a peer that has our MRA and has sent nothing since has surely given up: it would have repeated its message as
     /// often as it may.
     fn until_exhausted(self) -> Duration {
         self.interval(true) * (u32::from(self.retries.get()) + 1) + SLACK
@@ -337,4 +414,9 @@ impl Patience {
     fn until_forgotten(self, mra_sent: bool) -> Duration {
         (self.interval(mra_sent) * 2 + SLACK).min(QUARANTINE_MAX)
     }
+}
+
+/// What both sides can do: each at most what it can itself, what its adapter can, and what the peer allows.
+pub fn effective(own: ReadLimits, adapter: ReadLimits, peer: ReadLimits) -> ReadLimits {
+    own.min(adapter).min(peer)
 }

@@ -3,83 +3,112 @@
 use core::time::Duration;
 
 use roce_wire::cm::{
-    AttributeId, CLASS_VERSION, CmError, CmMad, CmMessage, CommId, Drep, Dreq, MessageRejected, PrivateData,
-    Rej, RejectReason, Req,
+    AttributeId, CLASS_VERSION, CmError, CmMad, CmMessage, CommId, MessageRejected, Rej, RejectReason, Rep,
+    Req,
 };
 use roce_wire::mad::{self, Mad, MadHeader, Method};
 
 use super::address::AddressHandle;
-use super::connection::{Connection, RequestId};
+use super::connection::{Circumstances, Connection};
+use super::disconnect::drep;
+use super::event::{Event, Outgoing, Reaction, Step};
+use super::index::{Key, Kind};
 use super::listener::Unwanted;
-use super::manager::{Manager, Outgoing, Reaction, Tables};
-use super::request::{CheckedRequest, ConnectRequest};
-use super::table::{ConnectionId, PeerKey};
+use super::manager::{Manager, Reacts, Tables};
+use super::passive::{Incoming, RequestId};
+use super::request::{CheckedRequest, ConnectRequest, Unserved};
+use super::state::CmState;
+use super::table::ConnectionId;
 
 impl<T: Tables> Manager<T> {
     /// A datagram has arrived for queue pair 1.
-    pub fn receive(&mut self, now: Duration, from: &AddressHandle, mad: &Mad) -> Reaction<T::Context> {
+    pub fn receive(&mut self, now: Duration, from: &AddressHandle, mad: &Mad) -> Reacts<T> {
         let CmMad {
             transaction_id,
             message,
         } = match CmMad::from_bytes(mad) {
             Ok(mad) => mad,
-            Err(error) => return self.on_unknown(from, mad, error).into(),
+            Err(error) => return Reaction::send(self.on_unknown(from, mad, error)),
         };
-        match message {
-            CmMessage::Req(req) => self.on_req(now, from, transaction_id, &req),
-            CmMessage::Rej(rej) => {
-                self.on_abandoned(from, rej.local_comm_id, rej.remote_comm_id);
-                Reaction::None
-            }
-            CmMessage::Dreq(dreq) => Reaction::Send(self.on_dreq(from, transaction_id, &dreq)),
-            // We have no request out that it could answer.
-            CmMessage::Rep(rep) => {
-                self.counters.unexpected += 1;
-                let reason = RejectReason::INVALID_COMMUNICATION_ID;
-                let rej = refusal(rep.local_comm_id, MessageRejected::REP, reason);
-                Reaction::Send(reply(from, CmMad::new(transaction_id, rej)))
-            }
-            CmMessage::Mra(_) | CmMessage::Rtu(_) | CmMessage::Drep(_) => {
-                self.counters.unexpected += 1;
-                Reaction::None
-            }
+        if let CmMessage::Req(req) = &message {
+            return self.on_req(now, from, transaction_id, req);
+        }
+        let ours = message.remote_comm_id().unwrap_or_default();
+        let Some(id) = self.lookup(from, message.local_comm_id(), ours) else {
+            return self.on_orphan(from, transaction_id, &message);
+        };
+        match &message {
+            CmMessage::Req(_) => Reaction::NONE,
+            CmMessage::Mra(mra) => self.step(now, id, |connection, at| connection.on_mra(at, mra)),
+            CmMessage::Rej(rej) => self.step(now, id, |connection, at| connection.on_rej(at, rej)),
+            CmMessage::Rep(rep) => self.on_rep(now, from, id, rep),
+            CmMessage::Rtu(_) => self.step(now, id, |connection, _| connection.on_rtu()),
+            CmMessage::Dreq(dreq) => self.step(now, id, |connection, at| {
+                connection.on_dreq(at, transaction_id, dreq)
+            }),
+            CmMessage::Drep(_) => self.step(now, id, Connection::on_drep),
         }
     }
 
-    fn on_req(
-        &mut self,
-        now: Duration,
-        from: &AddressHandle,
-        transaction_id: u64,
-        req: &Req,
-    ) -> Reaction<T::Context> {
-        if let Some(id) = self.connections.find(PeerKey {
-            gid: from.gid,
-            comm_id: req.local_comm_id,
-        }) {
-            let same = RequestId::new(transaction_id, req);
-            if self
-                .connections
-                .get(id)
-                .is_some_and(|connection| connection.request() == same)
-            {
-                self.counters.repeated_requests += 1;
-                let answer = self
-                    .update(id, |connection| connection.on_repeated_request(now))
-                    .flatten();
-                return self.outgoing(id, answer).into();
+    /// The connection that the peer calls `theirs` and we call `ours`; either is 0 if the message does not say.
+    fn lookup(&self, from: &AddressHandle, theirs: CommId, ours: CommId) -> Option<ConnectionId> {
+        let id = if ours == CommId(0) {
+            self.connections.find(Key::Peer(from.gid, theirs), |_| true)
+        } else {
+            self.connections.find_ours(ours)
+        };
+        id.filter(|id| {
+            let connection = self.connections.get(*id);
+            connection.is_some_and(|connection| {
+                connection.is_with(from, theirs) && connection.state() != CmState::Idle
+            })
+        })
+    }
+
+    /// A message about a connection that we do not know, or not any more.
+    fn on_orphan(&mut self, from: &AddressHandle, transaction_id: u64, message: &CmMessage) -> Reacts<T> {
+        self.counters.unexpected += 1;
+        let answer = match message {
+            // The peer shall not wait for our RTU.
+            CmMessage::Rep(rep) => {
+                let reason = RejectReason::INVALID_COMMUNICATION_ID;
+                CmMad::new(
+                    transaction_id,
+                    refusal(rep.local_comm_id, MessageRejected::REP, reason),
+                )
             }
-            self.supersede(id);
+            // Whatever it is about, the peer gets the reply that stops it from asking again.
+            CmMessage::Dreq(dreq) => drep(transaction_id, dreq),
+            _ => return Reaction::NONE,
+        };
+        Reaction::send(Some(Outgoing::new(from, &answer)))
+    }
+
+    fn on_req(&mut self, now: Duration, from: &AddressHandle, transaction_id: u64, req: &Req) -> Reacts<T> {
+        let same = RequestId::new(transaction_id, req);
+        let key = Key::Peer(from.gid, req.local_comm_id);
+        if let Some(id) = self.connections.find(key, |_| true) {
+            let known = self.connections.get(id).and_then(Connection::request);
+            if known.is_some_and(|(_, request)| request == same) {
+                self.counters.repeated_requests += 1;
+                return self.step(now, id, Connection::on_repeated_request);
+            }
+            self.connections.hide(id, Kind::Peer);
+            self.supersede(now, id);
         }
         match self.admit(now, from, transaction_id, req) {
             Ok(request) => {
                 self.counters.connect_requests += 1;
-                Reaction::Connect(request)
+                Reaction {
+                    send: None,
+                    event: Some(Event::Request(request)),
+                }
             }
-            Err(reason) => {
-                *self.refusals(reason) += 1;
-                let rej = refusal(req.local_comm_id, MessageRejected::REQ, reason);
-                Reaction::Send(reply(from, CmMad::new(transaction_id, rej)))
+            Err(unserved) => {
+                *self.refusals(unserved.reason) += 1;
+                let mut rej = refusal(req.local_comm_id, MessageRejected::REQ, unserved.reason);
+                unserved.explain(&mut rej);
+                Reaction::send(Some(Outgoing::new(from, &CmMad::new(transaction_id, rej))))
             }
         }
     }
@@ -91,8 +120,10 @@ impl<T: Tables> Manager<T> {
         from: &AddressHandle,
         transaction_id: u64,
         req: &Req,
-    ) -> Result<ConnectRequest<T::Context>, RejectReason> {
-        let CheckedRequest { local, peer, offer } = CheckedRequest::new(from, req)?;
+    ) -> Result<ConnectRequest<T::Context>, Unserved> {
+        let checked = CheckedRequest::new(from, req, self.config.path_mtu)?;
+        self.check_stale(now, from, req)?;
+        let (local, peer) = (checked.local, checked.peer);
         let (listener, context) = self
             .listeners
             .admit(local.ip(), local.port())
@@ -100,61 +131,79 @@ impl<T: Tables> Manager<T> {
                 Unwanted::NoListener => RejectReason::INVALID_SERVICE_ID,
                 Unwanted::BacklogFull => RejectReason::NO_RESOURCES_AVAILABLE,
             })?;
-        let mra = self.mra_service_timeout;
-        let connection = Connection::requested(now, *from, transaction_id, req, listener, mra);
-        let deadline = connection.deadline();
-        let Some(inserted) = self.connections.insert(connection) else {
+        let at = self.at(now);
+        let incoming = Incoming {
+            from,
+            transaction_id,
+            req,
+            checked: &checked,
+            listener,
+        };
+        let Some(inserted) = self
+            .connections
+            .insert(|comm_id, psn| Connection::requested(&at, &incoming, comm_id, psn))
+        else {
             self.listeners.answered(listener);
-            return Err(RejectReason::NO_RESOURCES_AVAILABLE);
+            return Err(RejectReason::NO_RESOURCES_AVAILABLE.into());
         };
         self.counters.evicted += u64::from(inserted.evicted);
-        // Also replaces the deadline of the one that was evicted from the slot.
-        self.deadlines.set(inserted.id.index(), deadline);
+        self.connections.show(inserted.id, Kind::Peer);
+        self.connections.show(inserted.id, Kind::PeerQp);
+        // Sets the deadline, in place of that of the one that was evicted from the slot.
+        self.update(inserted.id, |_| ());
         Ok(ConnectRequest {
             connection: inserted.id,
             listener: context,
             local,
             peer,
             address: *from,
-            offer,
+            offer: checked.offer,
         })
     }
 
-    /// The peer uses the communication id for another attempt, so it has given up the one that we know.
-    fn supersede(&mut self, id: ConnectionId) {
-        self.connections.hide(id);
-        self.update(id, Connection::on_abandoned);
-    }
-
-    /// The peer says that the attempt or connection is over which it calls `peer` and we call `ours` (0: it does not know).
-    fn on_abandoned(&mut self, from: &AddressHandle, peer: CommId, ours: CommId) {
-        let found = self.connections.find(PeerKey {
-            gid: from.gid,
-            comm_id: peer,
-        });
-        let known = found.filter(|id| ours == CommId(0) || ours == self.connections.local_comm_id(*id));
-        let ended = known.and_then(|id| self.update(id, Connection::on_abandoned));
-        if ended != Some(true) {
-            self.counters.unexpected += 1;
+    /// The peer's queue pair may belong to a connection that we know (IBTA 12.9.8.3.1): then that is over for the peer, and
+    /// the request is refused until nothing of it can be under way any more. Attempts do not count: the peer says when
+    /// it has given one up, at the latest when it gets our REP.
+    fn check_stale(&mut self, now: Duration, from: &AddressHandle, req: &Req) -> Result<(), Unserved> {
+        let key = Key::PeerQp(from.gid, req.local_qpn);
+        if let Some(id) = self.connections.find(key, Connection::holds_peer_qp) {
+            self.supersede(now, id);
+            return Err(RejectReason::STALE_CONNECTION.into());
         }
+        Ok(())
     }
 
-    /// Whatever it is about, the peer gets the reply that stops it from asking again.
-    fn on_dreq(&mut self, from: &AddressHandle, transaction_id: u64, dreq: &Dreq) -> Outgoing {
-        self.on_abandoned(from, dreq.local_comm_id, dreq.remote_comm_id);
-        let (local_comm_id, remote_comm_id) = (dreq.remote_comm_id, dreq.local_comm_id);
-        let private_data = PrivateData::EMPTY;
-        reply(
-            from,
-            CmMad::new(
-                transaction_id,
-                Drep {
-                    local_comm_id,
-                    remote_comm_id,
-                    private_data,
-                },
-            ),
-        )
+    /// The peer uses the communication id or the queue pair for another attempt, so it has given up the one that we know.
+    fn supersede(&mut self, now: Duration, id: ConnectionId) {
+        let _ = self.step(now, id, |connection, _| connection.supersede());
+    }
+
+    /// A peer has accepted what we asked for.
+    fn on_rep(&mut self, now: Duration, from: &AddressHandle, id: ConnectionId, rep: &Rep) -> Reacts<T> {
+        let same_id = self
+            .connections
+            .find(Key::Peer(from.gid, rep.local_comm_id), Connection::is_live);
+        if same_id.is_some_and(|other| other != id) {
+            self.counters.unexpected += 1;
+            return Reaction::NONE;
+        }
+        let holder = self
+            .connections
+            .find(Key::PeerQp(from.gid, rep.local_qpn), Connection::holds_peer_qp)
+            .filter(|holder| *holder != id);
+        if let Some(holder) = holder {
+            self.supersede(now, holder);
+        }
+        let happen = |connection: &mut Connection, at: &Circumstances| -> Step {
+            connection.on_rep(at, rep, holder.is_some())
+        };
+        let was = self.connections.get(id).map(Connection::state);
+        let reaction = self.step(now, id, happen);
+        if was != Some(CmState::RepRcvd) && self.state(id) == Some(CmState::RepRcvd) {
+            self.connections.show(id, Kind::Peer);
+            self.connections.show(id, Kind::PeerQp);
+        }
+        reaction
     }
 
     /// Answers a REQ of another version of the class (IBTA 12.6.7.2): whatever the version, ids are where they are.
@@ -170,13 +219,14 @@ impl<T: Tables> Manager<T> {
         let mut rej = refusal(comm_id, MessageRejected::REQ, RejectReason::INVALID_CLASS_VERSION);
         rej.reject_info_length = 1;
         rej.ari[0] = CLASS_VERSION;
-        Some(reply(from, CmMad::new(header.transaction_id, rej)))
+        Some(Outgoing::new(from, &CmMad::new(header.transaction_id, rej)))
     }
 
     fn refusals(&mut self, reason: RejectReason) -> &mut u64 {
         match reason {
             RejectReason::INVALID_SERVICE_ID => &mut self.counters.refused_no_listener,
             RejectReason::NO_RESOURCES_AVAILABLE => &mut self.counters.refused_no_resources,
+            RejectReason::STALE_CONNECTION => &mut self.counters.refused_stale,
             _ => &mut self.counters.refused_malformed,
         }
     }
@@ -189,12 +239,5 @@ fn refusal(remote_comm_id: CommId, message_rejected: MessageRejected, reason: Re
         message_rejected,
         reason,
         ..Rej::default()
-    }
-}
-
-fn reply(to: &AddressHandle, mad: CmMad) -> Outgoing {
-    Outgoing {
-        to: *to,
-        mad: mad.to_bytes(),
     }
 }

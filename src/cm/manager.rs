@@ -1,26 +1,20 @@
 //! All connections and listeners of an adapter: what the driver, its clock and the consumers call.
 
-use core::fmt;
 use core::net::{IpAddr, SocketAddr};
 use core::ops::DerefMut;
 use core::time::Duration;
 
-use roce_wire::cm::{CmMad, RejectReason};
-use roce_wire::mad::Mad;
-use roce_wire::num::Timeout;
+use roce_wire::cm::Mtu;
 
-use super::address::AddressHandle;
-use super::connection::{Answer, Connection, SendOutcome};
+use super::config::Config;
+use super::connection::{Circumstances, Connection};
+use super::counters::Counters;
+use super::event::{Event, Reaction, Step};
+use super::index::Kind;
 use super::listener::{ListenError, ListenerId, ListenerSlot, Listeners};
-use super::request::ConnectRequest;
-use super::state::{CmState, RejectError};
+use super::state::CmState;
 use super::table::{ConnectionId, Slot, Table};
 use super::timer::{DeadlineQueue, TimerCell};
-
-/// The patience that our MRA asks for unless the caller wants something else: 69 s, for each of the peer's repetitions.
-///
-/// Longer lets a peer wait longer for a slow consumer; it also waits longer before it repeats a request whose REJ got lost.
-pub const DEFAULT_MRA_SERVICE_TIMEOUT: Timeout = Timeout::truncated(24);
 
 /// How many unanswered requests a listener holds unless the caller wants something else.
 pub const DEFAULT_BACKLOG: u32 = 1024;
@@ -29,106 +23,28 @@ pub const DEFAULT_BACKLOG: u32 = 1024;
 pub trait Tables {
     /// What a listener is to the rest of the driver. Cloned while the manager is locked.
     type Context: Clone + 'static;
+    /// What a connection belongs to: who is told about it. Cloned while the manager is locked.
+    type Owner: Clone + 'static;
     /// Connections.
-    type Slots: DerefMut<Target = [Slot]>;
+    type Slots: DerefMut<Target = [Slot<Self::Owner>]>;
     /// Deadlines, as many as connections.
     type Timers: DerefMut<Target = [TimerCell]>;
     /// Listeners.
     type Listeners: DerefMut<Target = [ListenerSlot<Self::Context>]>;
 }
 
-/// What can be set.
-#[derive(Clone, Copy, Debug)]
-pub struct Config {
-    /// How long our MRA asks the peer to wait: [`DEFAULT_MRA_SERVICE_TIMEOUT`].
-    pub mra_service_timeout: Timeout,
-    /// Random, so that peers can neither guess ids nor fill one hash chain.
-    pub secret: [u64; 2],
-}
+/// What a manager wants done.
+pub type Reacts<T> = Reaction<<T as Tables>::Context, <T as Tables>::Owner>;
 
-/// A datagram to send (`CM_SEND`). Nobody waits for it, and the peer repeats itself if it gets lost.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Outgoing {
-    /// Where to.
-    pub to: AddressHandle,
-    /// All of it.
-    pub mad: Mad,
-}
-
-impl fmt::Debug for Outgoing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Outgoing")
-            .field("to", &self.to)
-            .field("mad", &CmMad::from_bytes(&self.mad))
-            .finish()
-    }
-}
-
-/// What the caller has to do once it has unlocked the manager.
-#[derive(Clone, Debug)]
-#[must_use = "the message or the request would be lost"]
-pub enum Reaction<C> {
-    /// Nothing.
-    None,
-    /// Send this.
-    Send(Outgoing),
-    /// Tell the consumer.
-    Connect(ConnectRequest<C>),
-}
-
-impl<C> From<Option<Outgoing>> for Reaction<C> {
-    fn from(outgoing: Option<Outgoing>) -> Self {
-        outgoing.map_or(Self::None, Self::Send)
-    }
-}
-
-/// A reject that the device has to be asked for. The connection waits for [`Manager::finish_reject`].
-#[derive(Debug)]
-#[must_use = "the connection is claimed until `finish_reject`"]
-pub struct RejectPlan {
-    /// The REJ.
-    pub send: Outgoing,
-    /// For [`Manager::finish_reject`].
-    pub token: RejectToken,
-}
-
-/// The right and duty to end a reject. There is one for each [`RejectPlan`].
-#[derive(Debug)]
-#[must_use = "the connection is claimed until `finish_reject`"]
-pub struct RejectToken(ConnectionId);
-
-/// What happened so far. All of them wrap.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Requests handed to a consumer.
-    pub connect_requests: u64,
-    /// Repetitions of a request.
-    pub repeated_requests: u64,
-    /// Requests refused because nobody listens.
-    pub refused_no_listener: u64,
-    /// Requests refused because the listener or the table holds too many.
-    pub refused_no_resources: u64,
-    /// Requests refused because of what they say.
-    pub refused_malformed: u64,
-    /// Requests that the consumer has rejected, implicitly or not.
-    pub rejected: u64,
-    /// Requests that the peer has given up.
-    pub abandoned: u64,
-    /// Rejected requests forgotten early to make room.
-    pub evicted: u64,
-    /// Messages that belong to no connection, or not to its state.
-    pub unexpected: u64,
-    /// Datagrams that are no messages of the CM.
-    pub not_cm: u64,
-}
-
-impl Counters {
-    /// Attempts that have ended without a connection.
-    #[must_use]
-    pub const fn failures(&self) -> u64 {
-        let refused = self.refused_no_listener + self.refused_no_resources + self.refused_malformed;
-        refused + self.rejected + self.abandoned
-    }
+/// An established connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LiveConnection {
+    /// Our address and port.
+    pub local: SocketAddr,
+    /// The peer's.
+    pub peer: SocketAddr,
+    /// We have asked for it.
+    pub is_active: bool,
 }
 
 /// The connection manager of an adapter.
@@ -139,8 +55,9 @@ pub struct Manager<T: Tables> {
     pub(super) connections: Table<T::Slots>,
     pub(super) deadlines: DeadlineQueue<T::Timers>,
     pub(super) listeners: Listeners<T::Listeners>,
-    pub(super) mra_service_timeout: Timeout,
+    pub(super) config: Config,
     pub(super) counters: Counters,
+    established: usize,
 }
 
 impl<T: Tables> Manager<T> {
@@ -153,8 +70,9 @@ impl<T: Tables> Manager<T> {
             connections: Table::new(slots, deadlines.capacity(), config.secret),
             deadlines,
             listeners: Listeners::new(listeners, seed),
-            mra_service_timeout: config.mra_service_timeout,
+            config,
             counters: Counters::default(),
+            established: 0,
         }
     }
 
@@ -163,7 +81,7 @@ impl<T: Tables> Manager<T> {
         &self.counters
     }
 
-    /// Connections in the table, rejected ones that are not yet forgotten included.
+    /// Connections in the table, those that are over but not yet forgotten included.
     pub fn connections(&self) -> usize {
         self.connections.len()
     }
@@ -209,66 +127,76 @@ impl<T: Tables> Manager<T> {
     }
 
     /// Does what is due, one thing for each call; `None` if nothing is.
-    pub fn expire(&mut self, now: Duration) -> Option<Reaction<T::Context>> {
+    pub fn expire(&mut self, now: Duration) -> Option<Reacts<T>> {
         let (_, index) = self.deadlines.first().filter(|(deadline, _)| *deadline <= now)?;
         let Some(id) = self.connections.at(index) else {
             self.deadlines.set(index, None);
-            return Some(Reaction::None);
+            return Some(Reaction::NONE);
         };
-        let answer = self
-            .update(id, |connection| connection.on_deadline(now))
-            .flatten();
-        Some(self.outgoing(id, answer).into())
+        Some(self.step(now, id, Connection::on_deadline))
     }
 
-    /// Claims the connection for a reject with the consumer's `data`, and gives the REJ to send.
-    ///
-    /// Until [`Manager::finish_reject`] another reject fails, and what the peer does and [`Manager::close`] only leave a note.
-    ///
-    /// # Errors
-    /// See [`RejectError`]; nothing has changed then.
-    pub fn prepare_reject(&mut self, id: ConnectionId, data: &[u8]) -> Result<RejectPlan, RejectError> {
-        let claimed = self.update(id, |connection| connection.claim_reject(data));
-        claimed.unwrap_or(Err(RejectError::InvalidState))?;
-        let send = self
-            .outgoing(id, Some(Answer::Rej))
-            .ok_or(RejectError::InvalidState)?;
-        Ok(RejectPlan {
-            send,
-            token: RejectToken(id),
+    /// Connections that are established, for whoever wants a list.
+    pub fn established_connections(&self) -> impl Iterator<Item = LiveConnection> {
+        let established = |connection: &&Connection| connection.state() == CmState::Established;
+        self.connections.iter().filter(established).map(|connection| {
+            let (local, peer) = connection.addresses();
+            LiveConnection {
+                local,
+                peer,
+                is_active: connection.request().is_none(),
+            }
         })
     }
 
-    /// Ends a reject, as the device says.
-    #[expect(
-        clippy::needless_pass_by_value,
-        reason = "the token is used up: a reject ends once"
-    )]
-    pub fn finish_reject(&mut self, now: Duration, token: RejectToken, outcome: SendOutcome) {
-        let RejectToken(id) = token;
-        self.update(id, |connection| connection.finish_reject(now, outcome));
+    /// How many connections are established.
+    pub fn active_connections(&self) -> usize {
+        self.established
     }
 
-    /// Rejects for want of resources a request that could not be handed to the consumer. The REJ is to be sent.
-    pub fn refuse(&mut self, now: Duration, id: ConnectionId) -> Option<Outgoing> {
-        self.reject_unanswered(now, id, RejectReason::NO_RESOURCES_AVAILABLE)
+    /// Where a connection stands; `None` if it is over and forgotten.
+    pub fn state(&self, id: ConnectionId) -> Option<CmState> {
+        self.connections.get(id).map(Connection::state)
     }
 
-    /// The consumer closes the connector: rejects the request if it has not been answered; the REJ is to be sent.
-    pub fn close(&mut self, now: Duration, id: ConnectionId) -> Option<Outgoing> {
-        self.reject_unanswered(now, id, RejectReason::CONSUMER_REJECT)
+    /// What is set from now on: how large payloads our port can do. Connections that there are stay as they are.
+    pub fn set_path_mtu(&mut self, path_mtu: Mtu) {
+        self.config.path_mtu = path_mtu;
     }
 
-    fn reject_unanswered(
+    pub(super) const fn at(&self, now: Duration) -> Circumstances {
+        Circumstances {
+            now,
+            config: self.config,
+        }
+    }
+
+    /// Lets something happen to a connection.
+    pub(super) fn step(
         &mut self,
         now: Duration,
         id: ConnectionId,
-        reason: RejectReason,
-    ) -> Option<Outgoing> {
-        let answer = self
-            .update(id, |connection| connection.reject_unanswered(now, reason))
-            .flatten();
-        self.outgoing(id, answer)
+        happen: impl FnOnce(&mut Connection, &Circumstances) -> Step,
+    ) -> Reacts<T> {
+        let at = self.at(now);
+        let Some((step, is_active)) = self.update(id, |connection| {
+            (happen(connection, &at), connection.request().is_none())
+        }) else {
+            return Reaction::NONE;
+        };
+        self.counters.unexpected += u64::from(step.unexpected);
+        let event = step.notice.and_then(|notice| {
+            self.counters.count(&notice, is_active);
+            Some(Event::Connection {
+                connection: id,
+                owner: self.connections.owner(id)?.clone(),
+                notice,
+            })
+        });
+        Reaction {
+            send: step.send,
+            event,
+        }
     }
 
     /// Changes a connection, and then whatever depends on its state: deadline, backlog, its place in the table.
@@ -280,34 +208,42 @@ impl<T: Tables> Manager<T> {
         let connection = self.connections.get_mut(id)?;
         let before = connection.state();
         let result = change(connection);
-        let (after, deadline, listener) = (connection.state(), connection.deadline(), connection.listener());
-        if before.is_unanswered() && !after.is_unanswered() {
+        let (after, deadline) = (connection.state(), connection.deadline());
+        let request = connection.request();
+        if let Some((listener, _)) = request
+            && before.is_unanswered()
+            && !after.is_unanswered()
+        {
             self.listeners.answered(listener);
         }
-        if before != CmState::Aborted && after == CmState::Aborted {
-            self.counters.abandoned += 1;
-        }
-        if before != CmState::Rejected && after == CmState::Rejected {
-            self.counters.rejected += 1;
-        }
-        let rejected = after == CmState::Rejected;
-        if after == CmState::Idle || rejected && !self.connections.is_findable(id) {
+        self.count(before, after, request.is_none());
+        let is_owned = self.connections.owner(id).is_some();
+        let is_forgotten = match after {
+            CmState::Idle => true,
+            CmState::Rejected => request.is_some() && !self.connections.is_findable(id, Kind::Peer),
+            _ => false,
+        };
+        if is_forgotten && !is_owned {
             self.connections.remove(id);
             self.deadlines.set(id.index(), None);
         } else {
-            self.connections.set_evictable(id, rejected);
+            let may_go = matches!(after, CmState::Rejected | CmState::TimeWait | CmState::DreqSent);
+            self.connections.set_evictable(id, may_go && !is_owned);
             self.deadlines.set(id.index(), deadline);
         }
         Some(result)
     }
 
-    /// The datagram for a connection's answer.
-    pub(super) fn outgoing(&self, id: ConnectionId, answer: Option<Answer>) -> Option<Outgoing> {
-        let connection = self.connections.get(id)?;
-        let mad = connection.message(answer?, self.connections.local_comm_id(id));
-        Some(Outgoing {
-            to: *connection.address(),
-            mad: mad.to_bytes(),
-        })
+    fn count(&mut self, before: CmState, after: CmState, is_active: bool) {
+        let entered = |state| before != state && after == state;
+        let counters = &mut self.counters;
+        counters.abandoned += u64::from(entered(CmState::Aborted));
+        counters.rejected += u64::from(entered(CmState::Rejected) && before != CmState::Aborted);
+        if entered(CmState::Established) {
+            self.established += 1;
+            counters.connects += u64::from(is_active);
+        } else if before == CmState::Established && after != before {
+            self.established -= 1;
+        }
     }
 }

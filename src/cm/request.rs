@@ -2,7 +2,7 @@
 
 use core::net::{IpAddr, SocketAddr};
 
-use roce_wire::cm::{Mtu, RejectReason, Req, TransportService};
+use roce_wire::cm::{Mtu, Rej, RejectReason, Req, TransportService};
 use roce_wire::gid::Gid;
 use roce_wire::ip_cm::{CONSUMER_PRIVATE_DATA_LEN, IpCmHeader, PortSpace};
 use roce_wire::num::{Psn, Qpn, RetryCount, Timeout};
@@ -13,7 +13,7 @@ use super::table::ConnectionId;
 /// A peer wants to connect: for the consumer's connect event. `C` is the context of the listener.
 #[derive(Clone, Debug)]
 pub struct ConnectRequest<C> {
-    /// Names the connection from now on. It is held until it is rejected, refused or closed.
+    /// Names the connection from now on. It is held until it is accepted, rejected, refused or closed.
     pub connection: ConnectionId,
     /// The context that the listener was given.
     pub listener: C,
@@ -70,31 +70,62 @@ pub struct CheckedRequest {
     pub offer: Offer,
 }
 
+/// Why a REQ is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unserved {
+    /// What the REJ has to say.
+    pub reason: RejectReason,
+    /// The payload size that would be acceptable, if that is it.
+    path_mtu: Option<Mtu>,
+}
+
+impl From<RejectReason> for Unserved {
+    fn from(reason: RejectReason) -> Self {
+        Self {
+            reason,
+            path_mtu: None,
+        }
+    }
+}
+
+impl Unserved {
+    /// Puts into the REJ what would be acceptable (IBTA table 109).
+    pub fn explain(&self, rej: &mut Rej) {
+        if let Some(path_mtu) = self.path_mtu {
+            rej.reject_info_length = 1;
+            rej.ari[0] = path_mtu.get() << 4;
+        }
+    }
+}
+
 impl CheckedRequest {
-    /// Checks a REQ that came `from` there.
+    /// Checks a REQ that came `from` there, for a port that can do payloads of `path_mtu`.
     ///
     /// # Errors
-    /// What the REJ has to say.
-    pub fn new(from: &AddressHandle, req: &Req) -> Result<Self, RejectReason> {
+    /// Why it is refused.
+    pub fn new(from: &AddressHandle, req: &Req, path_mtu: Mtu) -> Result<Self, Unserved> {
         if req.transport_service != TransportService::RC {
-            return Err(RejectReason::INVALID_TRANSPORT_SERVICE_TYPE);
+            return Err(RejectReason::INVALID_TRANSPORT_SERVICE_TYPE.into());
         }
         let Some((PortSpace::TCP, port)) = req.service_id.to_port() else {
-            return Err(RejectReason::INVALID_SERVICE_ID);
+            return Err(RejectReason::INVALID_SERVICE_ID.into());
         };
         let Ok((header, private_data)) = IpCmHeader::parse(&req.private_data) else {
-            return Err(RejectReason::UNSUPPORTED_REQUEST);
+            return Err(RejectReason::UNSUPPORTED_REQUEST.into());
         };
         let (source, destination) = (header.addresses.source(), header.addresses.destination());
         // The consumer believes these addresses: they have to be those of the packet (annex A17: a GID is an IP address).
         if !is_address_of(destination, from.local_gid) {
-            return Err(RejectReason::PRIMARY_REMOTE_PORT_GID_REJECTED);
+            return Err(RejectReason::PRIMARY_REMOTE_PORT_GID_REJECTED.into());
         }
         if !is_address_of(source, from.gid) {
-            return Err(RejectReason::UNSUPPORTED_REQUEST);
+            return Err(RejectReason::UNSUPPORTED_REQUEST.into());
         }
-        if req.path_mtu.bytes().is_none() {
-            return Err(RejectReason::INVALID_PATH_MTU);
+        if req.path_mtu.bytes().is_none() || req.path_mtu > path_mtu {
+            return Err(Unserved {
+                reason: RejectReason::INVALID_PATH_MTU,
+                path_mtu: Some(path_mtu),
+            });
         }
         Ok(Self {
             local: SocketAddr::new(destination, port),

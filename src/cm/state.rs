@@ -3,7 +3,7 @@
 use roce_wire::cm::MessageRejected;
 
 /// Where a connection stands. Names are IBTA's (12.9.7.1 active side, 12.9.7.2 passive side); [`CmState::Rejected`] and
-/// [`CmState::Aborted`] tell apart what IBTA sees as one time wait.
+/// [`CmState::Aborted`] tell apart what IBTA sees as one time wait. A DREQ is answered at once, so its "DREQ received" is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CmState {
     /// Nothing has been sent or received, or everything is over.
@@ -28,8 +28,6 @@ pub enum CmState {
     Established,
     /// Our DREQ is out.
     DreqSent,
-    /// The peer's DREQ waits for the consumer.
-    DreqRcvd,
     /// Disconnected; the ids are kept back until nothing of the connection can be under way any more.
     TimeWait,
     /// Rejected by us; the ids are kept back to answer a repeated message with the same REJ.
@@ -66,7 +64,6 @@ impl CmState {
             | Self::MraRepRcvd
             | Self::Established
             | Self::DreqSent
-            | Self::DreqRcvd
             | Self::TimeWait
             | Self::Rejected => Err(RejectError::InvalidState),
         }
@@ -99,7 +96,6 @@ mod tests {
             (S::MraRepRcvd, Err(RejectError::InvalidState)),
             (S::Established, Err(RejectError::InvalidState)),
             (S::DreqSent, Err(RejectError::InvalidState)),
-            (S::DreqRcvd, Err(RejectError::InvalidState)),
             (S::TimeWait, Err(RejectError::InvalidState)),
             (S::Rejected, Err(RejectError::InvalidState)),
         ] {

@@ -1,14 +1,13 @@
 //! The table of connections: a fixed number of slots, found by name or by what the peer calls them.
 
-use core::hash::Hasher;
 use core::ops::DerefMut;
 
 use roce_wire::cm::CommId;
-use roce_wire::gid::Gid;
-use siphasher::sip::SipHasher13;
+use roce_wire::num::Psn;
 
 use super::comm_id::CommIds;
 use super::connection::Connection;
+use super::index::{self, Key, Kind, Linked, Links};
 
 /// Names a connection to the rest of the driver. Once the connection is over the name stays invalid: calls with it have no effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,31 +23,42 @@ impl ConnectionId {
     }
 }
 
-/// What the peer calls a connection: unique among all peers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PeerKey {
-    /// The peer's port.
-    pub gid: Gid,
-    /// Its communication id.
-    pub comm_id: CommId,
-}
-
-/// One element of the memory of the manager's connections. Only the manager looks into it.
-#[derive(Debug, Default)]
-pub struct Slot {
+/// One element of the memory of the manager's connections. Only the manager looks into it. `O` is what a connection belongs to.
+#[derive(Debug)]
+pub struct Slot<O> {
     connection: Option<Connection>,
+    owner: Option<O>,
     /// How often this slot has been used.
     generation: u64,
-    /// First slot of the hash chain that has this slot's index as its number.
-    chain: Option<u16>,
-    /// Next slot in the same chain.
-    chained: Option<u16>,
-    /// Whether the connection is in a chain.
-    findable: bool,
+    links: [Links; Kind::ALL.len()],
     /// Neighbours in the free list or in the list of those that may be evicted.
     previous: Option<u16>,
     next: Option<u16>,
     evictable: bool,
+}
+
+impl<O> Default for Slot<O> {
+    fn default() -> Self {
+        Self {
+            connection: None,
+            owner: None,
+            generation: 0,
+            links: [Links::default(); Kind::ALL.len()],
+            previous: None,
+            next: None,
+            evictable: false,
+        }
+    }
+}
+
+impl<O> Linked for Slot<O> {
+    fn links(&mut self, kind: Kind) -> &mut Links {
+        &mut self.links[kind as usize]
+    }
+
+    fn peek(&self, kind: Kind) -> &Links {
+        &self.links[kind as usize]
+    }
 }
 
 /// A list of slots, oldest first, linked through them.
@@ -59,7 +69,7 @@ struct SlotList {
 }
 
 impl SlotList {
-    fn push(&mut self, slots: &mut [Slot], index: u16) {
+    fn push<O>(&mut self, slots: &mut [Slot<O>], index: u16) {
         let newest = self.newest.replace(index);
         match newest {
             Some(newest) => slots[usize::from(newest)].next = Some(index),
@@ -71,7 +81,7 @@ impl SlotList {
     }
 
     /// Takes out a slot that is in this list.
-    fn remove(&mut self, slots: &mut [Slot], index: u16) {
+    fn remove<O>(&mut self, slots: &mut [Slot<O>], index: u16) {
         let slot = &mut slots[usize::from(index)];
         let (previous, next) = (slot.previous.take(), slot.next.take());
         match previous {
@@ -84,7 +94,7 @@ impl SlotList {
         }
     }
 
-    fn pop(&mut self, slots: &mut [Slot]) -> Option<u16> {
+    fn pop<O>(&mut self, slots: &mut [Slot<O>]) -> Option<u16> {
         let oldest = self.oldest?;
         self.remove(slots, oldest);
         Some(oldest)
@@ -116,7 +126,7 @@ pub struct Table<S> {
     len: usize,
 }
 
-impl<S: DerefMut<Target = [Slot]>> Table<S> {
+impl<O: 'static, S: DerefMut<Target = [Slot<O>]>> Table<S> {
     /// Most slots that a table uses.
     pub const MAX: usize = 1 << 16;
 
@@ -144,9 +154,15 @@ impl<S: DerefMut<Target = [Slot]>> Table<S> {
         self.len
     }
 
-    /// Adds a connection; `None` if every slot is in use by one that may not be evicted. The one that has been evictable
-    /// longest makes room.
-    pub fn insert(&mut self, connection: Connection) -> Option<Inserted> {
+    /// All connections.
+    pub fn iter(&self) -> impl Iterator<Item = &Connection> {
+        self.slots.iter().filter_map(|slot| slot.connection.as_ref())
+    }
+
+    /// Adds the connection that `make` makes from our communication id and first packet
+    /// sequence number for it; `None` if every slot is in use by one
+    /// that may not be evicted. The one that has been evictable longest makes room.
+    pub fn insert(&mut self, make: impl FnOnce(CommId, Psn) -> Connection) -> Option<Inserted> {
         let evicted = match self.free.oldest {
             Some(_) => None,
             None => Some(self.evictable.oldest?),
@@ -161,18 +177,20 @@ impl<S: DerefMut<Target = [Slot]>> Table<S> {
         if comm_ids.encode(index, low_bits(slot.generation)) == CommId(0) {
             slot.generation += 1;
         }
-        slot.connection = Some(connection);
+        let comm_id = comm_ids.encode(index, low_bits(slot.generation));
+        slot.connection = Some(make(comm_id, comm_ids.starting_psn(comm_id)));
         self.len += 1;
-        self.link(index);
         Some(Inserted {
             id: self.id(index),
             evicted: evicted.is_some(),
         })
     }
 
-    /// Ends the use of the connection's slot.
+    /// Ends the use of the connection's slot. It has no owner.
     pub fn remove(&mut self, id: ConnectionId) {
-        self.hide(id);
+        for kind in Kind::ALL {
+            self.hide(id, kind);
+        }
         self.set_evictable(id, false);
         if let Some(slot) = self.slot_mut(id) {
             slot.connection = None;
@@ -183,11 +201,7 @@ impl<S: DerefMut<Target = [Slot]>> Table<S> {
 
     /// The connection, unless it is over.
     pub fn get(&self, id: ConnectionId) -> Option<&Connection> {
-        self.slots
-            .get(usize::from(id.index))
-            .filter(|slot| slot.generation == id.generation)?
-            .connection
-            .as_ref()
+        self.slot(id)?.connection.as_ref()
     }
 
     /// The connection, unless it is over.
@@ -195,65 +209,60 @@ impl<S: DerefMut<Target = [Slot]>> Table<S> {
         self.slot_mut(id)?.connection.as_mut()
     }
 
+    /// What the connection belongs to.
+    pub fn owner(&self, id: ConnectionId) -> Option<&O> {
+        self.slot(id)?.owner.as_ref()
+    }
+
+    /// Changes what the connection belongs to, and returns what it was.
+    pub fn set_owner(&mut self, id: ConnectionId, owner: Option<O>) -> Option<O> {
+        core::mem::replace(&mut self.slot_mut(id)?.owner, owner)
+    }
+
     /// The connection that a timer key (its slot's number) belongs to.
     pub fn at(&self, index: u16) -> Option<ConnectionId> {
-        self.slots
-            .get(usize::from(index))?
-            .connection
-            .as_ref()
-            .map(|_| self.id(index))
+        let slot = self.slots.get(usize::from(index))?;
+        slot.connection.as_ref().map(|_| self.id(index))
     }
 
-    /// The newest connection that the peer calls so.
-    pub fn find(&self, peer: PeerKey) -> Option<ConnectionId> {
-        let mut next = self.slots.get(self.chain_of(peer))?.chain;
-        while let Some(index) = next {
-            let slot = self.slots.get(usize::from(index))?;
-            if slot
-                .connection
-                .as_ref()
-                .is_some_and(|connection| connection.peer() == peer)
-            {
-                return Some(self.id(index));
-            }
-            next = slot.chained;
-        }
-        None
+    /// The connection that we call so.
+    pub fn find_ours(&self, comm_id: CommId) -> Option<ConnectionId> {
+        let (index, generation) = self.comm_ids().decode(comm_id);
+        self.at(index).filter(|id| low_bits(id.generation) == generation)
     }
 
-    /// What we call the connection towards the peer.
-    pub fn local_comm_id(&self, id: ConnectionId) -> CommId {
-        self.comm_ids().encode(id.index, low_bits(id.generation))
+    /// The newest connection with that key that `is_wanted`.
+    pub fn find(&self, key: Key, is_wanted: impl Fn(&Connection) -> bool) -> Option<ConnectionId> {
+        let chain = key.chain(self.secret, self.capacity);
+        let mut members = index::members(&self.slots, key.kind(), chain);
+        let index = members.find(|index| {
+            let connection = self.slots[usize::from(*index)].connection.as_ref();
+            connection
+                .is_some_and(|connection| connection.key(key.kind()) == Some(key) && is_wanted(connection))
+        })?;
+        Some(self.id(index))
     }
 
-    /// Makes [`Table::find`] pass over the connection: its peer uses the id for something else now.
-    pub fn hide(&mut self, id: ConnectionId) {
-        let Some(peer) = self.get(id).map(Connection::peer) else {
+    /// Lets [`Table::find`] find the connection by its key of that kind as it now is.
+    pub fn show(&mut self, id: ConnectionId, kind: Kind) {
+        self.hide(id, kind);
+        let Some(key) = self.get(id).and_then(|connection| connection.key(kind)) else {
             return;
         };
-        let chain = self.chain_of(peer);
-        let slots = &mut *self.slots;
-        let slot = &mut slots[usize::from(id.index)];
-        if !core::mem::take(&mut slot.findable) {
-            return;
-        }
-        let after = slot.chained.take();
-        if slots[chain].chain == Some(id.index) {
-            slots[chain].chain = after;
-            return;
-        }
-        let mut next = slots[chain].chain;
-        while let Some(index) = next {
-            next = slots[usize::from(index)].chained;
-            if next == Some(id.index) {
-                slots[usize::from(index)].chained = after;
-            }
+        let chain = key.chain(self.secret, self.capacity);
+        index::link(&mut self.slots, kind, chain, id.index);
+    }
+
+    /// Makes [`Table::find`] pass over the connection, as far as keys of that kind are concerned.
+    pub fn hide(&mut self, id: ConnectionId, kind: Kind) {
+        if self.get(id).is_some() {
+            index::unlink(&mut self.slots, kind, id.index);
         }
     }
 
-    /// Whether [`Table::find`] can find the connection.
-    pub fn is_findable(&self, id: ConnectionId) -> bool {
-        self.get(id).is_some() && self.slots[usize::from(id.index)].findable
+    /// Whether [`Table::find`] can find the connection by a key of that kind.
+    pub fn is_findable(&self, id: ConnectionId, kind: Kind) -> bool {
+        self.get(id).is_some() && index::is_linked(&self.slots, kind, id.index)
     }
 
     /// Says whether the connection may be removed to make room for another one.
@@ -267,30 +276,6 @@ impl<S: DerefMut<Target = [Slot]>> Table<S> {
         }
     }
 
-    fn link(&mut self, index: u16) {
-        let Some(peer) = self.slots[usize::from(index)]
-            .connection
-            .as_ref()
-            .map(Connection::peer)
-        else {
-            return;
-        };
-        let chain = self.chain_of(peer);
-        let after = self.slots[chain].chain.replace(index);
-        let slot = &mut self.slots[usize::from(index)];
-        slot.chained = after;
-        slot.findable = true;
-    }
-
-    fn chain_of(&self, peer: PeerKey) -> usize {
-        let [first, second] = self.secret;
-        let mut hasher = SipHasher13::new_with_keys(first, second);
-        hasher.write(&peer.gid.0);
-        hasher.write_u32(peer.comm_id.0);
-        let chains = self.capacity.max(1) as u64;
-        usize::try_from(hasher.finish() % chains).unwrap_or_default()
-    }
-
     fn comm_ids(&self) -> CommIds {
         CommIds::new(self.secret)
     }
@@ -302,9 +287,13 @@ impl<S: DerefMut<Target = [Slot]>> Table<S> {
         }
     }
 
-    fn slot_mut(&mut self, id: ConnectionId) -> Option<&mut Slot> {
-        self.slots
-            .get_mut(usize::from(id.index))
-            .filter(|slot| slot.generation == id.generation && slot.connection.is_some())
+    fn slot(&self, id: ConnectionId) -> Option<&Slot<O>> {
+        let slot = self.slots.get(usize::from(id.index))?;
+        (slot.generation == id.generation && slot.connection.is_some()).then_some(slot)
+    }
+
+    fn slot_mut(&mut self, id: ConnectionId) -> Option<&mut Slot<O>> {
+        let slot = self.slots.get_mut(usize::from(id.index))?;
+        (slot.generation == id.generation && slot.connection.is_some()).then_some(slot)
     }
 }

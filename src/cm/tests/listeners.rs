@@ -90,7 +90,7 @@ fn the_backlog_counts_what_the_consumer_has_not_answered() {
     let ends: [fn(&mut Bench, ConnectionId); 4] = [
         |bench, id| assert!(bench.reject(id, &[], SendOutcome::Sent).is_ok()),
         |bench, id| assert!(bench.reject(id, &[], SendOutcome::Failed).is_ok()),
-        |bench, id| assert!(bench.cm.close(bench.now, id).is_some()),
+        |bench, id| assert!(bench.close(id).is_some()),
         |bench, id| assert!(bench.cm.refuse(bench.now, id).is_some()),
     ];
     for (end, comm_id) in ends.iter().zip(20..) {
@@ -101,7 +101,7 @@ fn the_backlog_counts_what_the_consumer_has_not_answered() {
     // An abandoned one is still the consumer's, until it closes it.
     bench.receive(&peer(1), &gives_up(20, CommId(0)));
     assert_eq!(refused(&mut bench, 10), RejectReason::NO_RESOURCES_AVAILABLE);
-    bench.cm.close(bench.now, held[0]);
+    bench.close(held[0]);
     bench.request(&peer(1), &request(1, 10));
 }
 
@@ -142,6 +142,6 @@ fn what_a_full_table_refuses_does_not_count_for_the_backlog() {
         let rej = bench.receive(&peer(1), &to_the_other).rej();
         assert_eq!(rej.reason, RejectReason::NO_RESOURCES_AVAILABLE);
     }
-    assert!(bench.cm.close(bench.now, ids[0]).is_some());
+    assert!(bench.close(ids[0]).is_some());
     assert_eq!(bench.request(&peer(1), &to_the_other).listener, 8);
 }

@@ -18,6 +18,9 @@ use super::*;
 const LOCAL: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 const PORT: u16 = 445;
 const NAME: u32 = 7;
+/// Whose connections are.
+const OWNER: u32 = 8;
+const CA_GUID: u64 = 0x0200_00ff_fe00_0001;
 const MRA: Timeout = DEFAULT_MRA_SERVICE_TIMEOUT;
 /// Linux's.
 const RESPONSE: Timeout = Timeout::truncated(20);
@@ -28,7 +31,8 @@ struct Memory;
 
 impl Tables for Memory {
     type Context = u32;
-    type Slots = Vec<Slot>;
+    type Owner = u32;
+    type Slots = Vec<Slot<u32>>;
     type Timers = Vec<TimerCell>;
     type Listeners = Vec<ListenerSlot<u32>>;
 }
@@ -44,13 +48,15 @@ enum Seen {
     Nothing,
     Sent(AddressHandle, CmMad),
     Request(ConnectRequest<u32>),
+    /// With what was sent beside it.
+    Told(ConnectionId, Notice, Option<CmMad>),
 }
 
 impl Bench {
     fn idle(capacity: usize) -> Self {
         let config = Config {
             mra_service_timeout: MRA,
-            secret: [11, 12],
+            ..Config::new([11, 12], CA_GUID)
         };
         let slots = (0..capacity).map(|_| Slot::default()).collect();
         let listeners = (0..4).map(|_| ListenerSlot::default()).collect();
@@ -94,11 +100,18 @@ impl Bench {
         for _ in 0..100_000 {
             match self.cm.expire(self.now) {
                 None => return seen,
-                Some(Reaction::None) => {}
-                Some(reaction) => seen.push(reaction.into()),
+                Some(reaction) => match reaction.into() {
+                    Seen::Nothing => {}
+                    other => seen.push(other),
+                },
             }
         }
         panic!("expiry does not end");
+    }
+
+    /// What is sent when the consumer closes.
+    fn close(&mut self, id: ConnectionId) -> Option<Outgoing> {
+        self.cm.close(self.now, id).send
     }
 
     fn reject(
@@ -113,12 +126,24 @@ impl Bench {
     }
 }
 
-impl From<Reaction<u32>> for Seen {
-    fn from(reaction: Reaction<u32>) -> Self {
-        match reaction {
-            Reaction::None => Self::Nothing,
-            Reaction::Send(outgoing) => Self::Sent(outgoing.to, parse(&outgoing)),
-            Reaction::Connect(request) => Self::Request(request),
+impl From<Reaction<u32, u32>> for Seen {
+    fn from(reaction: Reaction<u32, u32>) -> Self {
+        match (reaction.send, reaction.event) {
+            (None, None) => Self::Nothing,
+            (Some(outgoing), None) => Self::Sent(outgoing.to, parse(&outgoing)),
+            (None, Some(Event::Request(request))) => Self::Request(request),
+            (Some(outgoing), Some(Event::Request(request))) => panic!("{outgoing:?} and {request:?}"),
+            (
+                send,
+                Some(Event::Connection {
+                    connection,
+                    owner,
+                    notice,
+                }),
+            ) => {
+                assert_eq!(owner, OWNER, "somebody else's");
+                Self::Told(connection, notice, send.as_ref().map(parse))
+            }
         }
     }
 }

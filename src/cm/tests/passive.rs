@@ -82,7 +82,7 @@ fn a_peer_that_has_no_patience_left_has_abandoned() {
         bench.reject(id, &[], SendOutcome::Sent),
         Err(RejectError::Aborted)
     );
-    assert_eq!(bench.cm.close(bench.now, id), None);
+    assert_eq!(bench.close(id), None);
 }
 
 type Ending = fn(CommId) -> CmMad;
@@ -131,7 +131,7 @@ fn the_peers_rej_or_dreq_abandons() {
         );
         // A late repetition is not a new request.
         assert!(matches!(bench.receive(&peer(1), &request(1, 77)), Seen::Nothing));
-        assert_eq!(bench.cm.close(bench.now, id), None);
+        assert_eq!(bench.close(id), None);
         assert_eq!(bench.cm.counters().abandoned, 1);
     }
 }
@@ -169,11 +169,11 @@ fn an_id_in_use_for_another_attempt_abandons_the_first() {
         .reject(second, b"second", SendOutcome::Sent)
         .expect("it is held");
     // From a quarantine, too; and the first one's close disturbs nothing.
-    assert_eq!(bench.cm.close(bench.now, first), None);
+    assert_eq!(bench.close(first), None);
     assert_eq!(bench.cm.connections(), 1);
     assert_eq!(
         bench.receive(&peer(1), &again).rej(),
-        Seen::from(Reaction::<u32>::Send(rej)).rej()
+        Seen::from(Reaction::<u32, u32>::send(Some(rej))).rej()
     );
     let third = bench
         .request(
@@ -256,10 +256,7 @@ fn a_flood_is_bounded_and_forgets_no_held_request() {
         match bench.receive(&peer(2), &request(2, id)) {
             Seen::Request(request) => {
                 if id % 3 == 0 {
-                    bench
-                        .cm
-                        .close(bench.now, request.connection)
-                        .expect("an implicit reject");
+                    bench.close(request.connection).expect("an implicit reject");
                 }
             }
             seen => assert_eq!(seen.rej().reason, RejectReason::NO_RESOURCES_AVAILABLE),

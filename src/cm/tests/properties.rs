@@ -138,7 +138,7 @@ impl World {
             }
             Step::Claim(which, length) => self.claim(which, length)?,
             Step::Finish(which, outcome) => self.finish(which, outcome),
-            Step::Close(which) => self.let_go(which, Manager::close),
+            Step::Close(which) => self.let_go(which, |cm, now, id| cm.close(now, id).send),
             Step::Refuse(which) => self.let_go(which, Manager::refuse),
             Step::Pause(paused) => self.bench.cm.set_paused(self.listener, paused),
             Step::Noise(mad) => drop(self.bench.receive_bytes(&super::peer(9), &mad)),
@@ -169,7 +169,10 @@ impl World {
             .as_ref()
             .is_none_or(|(_, when)| !roomy || since(*when) >= least);
         match reaction {
-            Reaction::Connect(request) => {
+            Reaction {
+                event: Some(Event::Request(request)),
+                ..
+            } => {
                 prop_assert!(!self.seen.contains(&request.connection), "a name is used twice");
                 prop_assert!(known.held.is_none(), "the consumer is asked twice");
                 prop_assert!(forgotten, "forgotten too early");
@@ -179,11 +182,11 @@ impl World {
                 };
                 self.seen.push(request.connection);
             }
-            Reaction::Send(sent) => match &mut known.rejected {
+            Reaction { send: Some(sent), .. } => match &mut known.rejected {
                 Some((rej, when)) if sent == *rej => *when = self.bench.now,
                 _ => prop_assert!(forgotten, "not the same REJ"),
             },
-            Reaction::None => prop_assert!(forgotten, "no answer to a rejected request"),
+            _ => prop_assert!(forgotten, "no answer to a rejected request"),
         }
         Ok(())
     }
@@ -270,7 +273,7 @@ impl World {
                 .finish_reject(self.bench.now, plan.token, SendOutcome::NotSent);
         }
         for id in &self.seen {
-            let _ = self.bench.cm.close(self.bench.now, *id);
+            self.bench.close(*id);
         }
         self.bench.pass(Duration::from_hours(1));
         prop_assert_eq!(self.bench.cm.connections(), 0);

@@ -52,10 +52,10 @@ fn nothing_is_rejected_twice() {
         let (mut bench, id) = held();
         assert!(bench.reject(id, &[], outcome).is_ok());
         assert_eq!(bench.reject(id, &[], outcome), Err(RejectError::InvalidState));
-        assert_eq!(bench.cm.close(bench.now, id), None);
+        assert_eq!(bench.close(id), None);
         bench.pass(Duration::from_secs(1000));
         assert_eq!(bench.reject(id, &[], outcome), Err(RejectError::InvalidState));
-        assert_eq!(bench.cm.close(bench.now, id), None);
+        assert_eq!(bench.close(id), None);
     }
 }
 
@@ -97,7 +97,10 @@ fn a_repeated_request_gets_the_same_rej_until_it_is_forgotten() {
         for _ in 0..5 {
             bench.pass(Duration::from_secs(kept));
             match bench.cm.receive(bench.now, &peer(1), &request(1, 77).to_bytes()) {
-                Reaction::Send(again) => assert_eq!(again, sent),
+                Reaction {
+                    send: Some(again),
+                    event: None,
+                } => assert_eq!(again, sent),
                 other => panic!("{other:?}"),
             }
         }
@@ -124,7 +127,10 @@ fn while_a_reject_is_under_way_nothing_else_answers() {
     assert!(bench.pass(Duration::from_secs(100)).is_empty());
     bench.cm.finish_reject(bench.now, token, SendOutcome::Sent);
     match bench.cm.receive(bench.now, &peer(1), &request(1, 77).to_bytes()) {
-        Reaction::Send(again) => assert_eq!(again, send),
+        Reaction {
+            send: Some(again),
+            event: None,
+        } => assert_eq!(again, send),
         other => panic!("{other:?}"),
     }
 }
@@ -146,7 +152,7 @@ fn the_peer_abandons_while_a_reject_is_under_way() {
             Err(after),
             "{outcome:?}"
         );
-        bench.cm.close(bench.now, id);
+        bench.close(id);
         bench.pass(Duration::from_secs(1000));
         assert_eq!(bench.cm.connections(), 0);
     }
@@ -168,7 +174,7 @@ fn the_peer_reuses_the_id_while_a_reject_is_under_way() {
         };
         let second = bench.request(&peer(1), &again).connection;
         bench.cm.finish_reject(bench.now, plan.token, outcome);
-        bench.cm.close(bench.now, id);
+        bench.close(id);
         assert_eq!(bench.cm.connections(), 1, "{outcome:?}");
         assert!(bench.reject(second, &[], SendOutcome::Sent).is_ok());
     }
@@ -184,11 +190,7 @@ fn the_connector_is_closed_while_a_reject_is_under_way() {
     ] {
         let (mut bench, id) = held();
         let plan = bench.cm.prepare_reject(id, b"no").expect("held");
-        assert_eq!(
-            bench.cm.close(bench.now, id),
-            None,
-            "the reject under way is the answer"
-        );
+        assert_eq!(bench.close(id), None, "the reject under way is the answer");
         bench.cm.finish_reject(bench.now, plan.token, outcome);
         assert_eq!(
             bench.reject(id, &[], SendOutcome::Sent),
@@ -206,7 +208,7 @@ fn the_connector_is_closed_while_a_reject_is_under_way() {
 #[test]
 fn closing_an_unanswered_connector_rejects() {
     let (mut bench, id) = held();
-    let send = bench.cm.close(bench.now, id).expect("an implicit reject");
+    let send = bench.close(id).expect("an implicit reject");
     let CmMessage::Rej(rej) = parse(&send).message else {
         panic!("{send:?}")
     };
@@ -214,7 +216,7 @@ fn closing_an_unanswered_connector_rejects() {
         (rej.reason, rej.private_data),
         (RejectReason::CONSUMER_REJECT, PrivateData::EMPTY)
     );
-    assert_eq!(bench.cm.close(bench.now, id), None);
+    assert_eq!(bench.close(id), None);
     assert_eq!(bench.receive(&peer(1), &request(1, 77)).rej(), rej);
 }
 
