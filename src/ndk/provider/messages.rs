@@ -1,10 +1,10 @@
 //! Between the device's CM service and the connection manager.
 
+use super::CmTables;
 use super::{Provider, now};
-use crate::cm::{ConnectionId, Outgoing, Reaction};
+use crate::cm::{ConnectionId, Event, Outgoing, Reacts};
 use crate::ndk::datagram;
 use crate::ndk::listener::Listener;
-use crate::ndk::object::ObjectRef;
 use crate::nic::Wait;
 use crate::status;
 use ndk_sys::{NTSTATUS, STATUS_INTERNAL_ERROR};
@@ -40,17 +40,18 @@ impl Provider {
         }
     }
 
-    fn carry_out(&self, reaction: Reaction<ObjectRef<Listener>>) {
-        match reaction {
-            Reaction::None => {}
-            Reaction::Send(outgoing) => self.post(&outgoing),
-            Reaction::Connect(request) => {
+    fn carry_out(&self, reaction: Reacts<CmTables>) {
+        self.post_if_any(reaction.send.as_ref());
+        match reaction.event {
+            Some(Event::Request(request)) => {
                 let connection = request.connection;
                 if Listener::deliver(request).is_err() {
                     let refusal = self.cm.lock().refuse(now(), connection);
                     self.post_if_any(refusal.as_ref());
                 }
             }
+            // No connection has an owner yet.
+            Some(Event::Connection { .. }) | None => {}
         }
     }
 
@@ -80,8 +81,8 @@ impl Provider {
 
     /// A connector is closed: an unanswered request is rejected implicitly.
     pub(in crate::ndk) fn abandon(&self, connection: ConnectionId) {
-        let refusal = self.cm.lock().close(now(), connection);
-        self.post_if_any(refusal.as_ref());
+        let closed = self.cm.lock().close(now(), connection);
+        self.post_if_any(closed.send.as_ref());
     }
 
     fn post_if_any(&self, outgoing: Option<&Outgoing>) {

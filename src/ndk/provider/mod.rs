@@ -18,6 +18,7 @@ mod messages;
 mod statistics;
 
 use super::adapter::Adapter;
+use super::connector::Connector;
 use super::endpoints::{EndpointSlot, Endpoints};
 use super::listener::Listener;
 use super::object::ObjectRef;
@@ -36,6 +37,7 @@ use ndk_sys::{
     NDIS_NDK_CAPABILITIES, NDIS_STATUS, NDIS_STATUS_ADAPTER_NOT_READY, NDIS_STATUS_BAD_VERSION,
     NDIS_STATUS_RESOURCES, NDK_ADAPTER, NDK_ADAPTER_INFO, NDK_VERSION, NET_LUID, NTSTATUS,
 };
+use roce_wire::cm::Mtu;
 use vrnic_abi::cm::GID_ENTRIES;
 
 /// Connection attempts that are followed at the same time, quarantined ones included.
@@ -60,12 +62,13 @@ struct CmTables;
 
 impl Tables for CmTables {
     type Context = ObjectRef<Listener>;
-    type Slots = PoolSlice<Slot>;
+    type Owner = ObjectRef<Connector>;
+    type Slots = PoolSlice<Slot<ObjectRef<Connector>>>;
     type Timers = PoolSlice<TimerCell>;
     type Listeners = PoolSlice<ListenerSlot<ObjectRef<Listener>>>;
 }
 
-impl Pooled for Slot {
+impl Pooled for Slot<ObjectRef<Connector>> {
     const TAG: Tag = Tag::new(*b"VrCs");
 }
 
@@ -115,8 +118,8 @@ impl Provider {
         let endpoints = PoolSlice::from_fn(ENDPOINTS, |_| EndpointSlot::default())?;
         let secret = secret(&nic);
         let cm_config = cm::Config {
-            mra_service_timeout: cm::DEFAULT_MRA_SERVICE_TIMEOUT,
-            secret,
+            path_mtu: Mtu::B4096,
+            ..cm::Config::new(secret, ca_guid(nic.mac()))
         };
         let info = limits::adapter_info(nic.info(), nic.mac());
         let provider = Self {
@@ -199,6 +202,11 @@ impl Provider {
 
 fn now() -> Duration {
     Duration::from_nanos(Instant::now().hundred_ns().saturating_mul(100))
+}
+
+/// The EUI-64 that belongs to a MAC address.
+fn ca_guid([a, b, c, d, e, f]: [u8; 6]) -> u64 {
+    u64::from_be_bytes([a ^ 2, b, c, 0xff, 0xfe, d, e, f])
 }
 
 /// Makes connection ids and hash chains hard to guess from outside: when this driver started and where its memory is.

@@ -102,10 +102,7 @@ impl Pass {
     /// Of a zeroed ring of `1 << log2_entries` (below 32) whose first entry has the free-running index `start`.
     #[must_use]
     pub const fn new(log2_entries: u32, start: u32) -> Self {
-        Self {
-            log2_entries,
-            start,
-        }
+        Self { log2_entries, start }
     }
 
     /// The entry at `index`, if the device has written it.
