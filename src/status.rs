@@ -22,15 +22,16 @@
 
 use ndk_sys::NTSTATUS;
 use ndk_sys::status::{
-    STATUS_CONNECTION_ABORTED, STATUS_DEVICE_BUSY, STATUS_DEVICE_DATA_ERROR, STATUS_DEVICE_NOT_READY,
-    STATUS_DEVICE_REMOVED, STATUS_HOST_UNREACHABLE, STATUS_INSUFFICIENT_RESOURCES, STATUS_INTERNAL_ERROR,
-    STATUS_INVALID_BUFFER_SIZE, STATUS_INVALID_DEVICE_REQUEST, STATUS_INVALID_DEVICE_STATE,
-    STATUS_INVALID_HANDLE, STATUS_INVALID_PARAMETER, STATUS_IO_TIMEOUT, STATUS_NETWORK_UNREACHABLE,
-    STATUS_NOT_SUPPORTED, STATUS_SHARING_VIOLATION, STATUS_SUCCESS, STATUS_TOO_MANY_ADDRESSES,
+    STATUS_ADDRESS_ALREADY_EXISTS, STATUS_CONNECTION_ABORTED, STATUS_CONNECTION_INVALID, STATUS_DEVICE_BUSY,
+    STATUS_DEVICE_DATA_ERROR, STATUS_DEVICE_NOT_READY, STATUS_DEVICE_REMOVED, STATUS_HOST_UNREACHABLE,
+    STATUS_INSUFFICIENT_RESOURCES, STATUS_INTERNAL_ERROR, STATUS_INVALID_ADDRESS, STATUS_INVALID_BUFFER_SIZE,
+    STATUS_INVALID_DEVICE_REQUEST, STATUS_INVALID_DEVICE_STATE, STATUS_INVALID_HANDLE,
+    STATUS_INVALID_PARAMETER, STATUS_IO_TIMEOUT, STATUS_NETWORK_UNREACHABLE, STATUS_NOT_SUPPORTED,
+    STATUS_SHARING_VIOLATION, STATUS_SUCCESS, STATUS_TOO_MANY_ADDRESSES,
 };
 use vrnic_abi::cmd::Status;
 
-use crate::cm::{ListenError, RejectError, SendOutcome};
+use crate::cm::{AcceptError, CompleteError, ConnectError, ListenError, RejectError, SendOutcome};
 use crate::nic::command::CommandError;
 
 /// A row of the table.
@@ -91,6 +92,37 @@ pub const fn of_reject_error(error: RejectError) -> NTSTATUS {
         RejectError::TooLong => STATUS_INVALID_BUFFER_SIZE,
         RejectError::InvalidState => STATUS_INVALID_DEVICE_STATE,
         RejectError::Aborted => STATUS_CONNECTION_ABORTED,
+    }
+}
+
+/// Why a connection cannot be asked for.
+#[must_use]
+pub const fn of_connect_error(error: ConnectError) -> NTSTATUS {
+    match error {
+        ConnectError::TooLong => STATUS_INVALID_BUFFER_SIZE,
+        ConnectError::InvalidAddress => STATUS_INVALID_ADDRESS,
+        ConnectError::AddressExists => STATUS_ADDRESS_ALREADY_EXISTS,
+        ConnectError::NoResources => STATUS_INSUFFICIENT_RESOURCES,
+    }
+}
+
+/// Why a connection cannot be accepted.
+#[must_use]
+pub const fn of_accept_error(error: AcceptError) -> NTSTATUS {
+    match error {
+        AcceptError::TooLong => STATUS_INVALID_BUFFER_SIZE,
+        // The caller knows better, and says that instead.
+        AcceptError::InvalidState | AcceptError::QpFailed => STATUS_INVALID_DEVICE_STATE,
+        AcceptError::Aborted => STATUS_CONNECTION_ABORTED,
+    }
+}
+
+/// Why a connection cannot be completed.
+#[must_use]
+pub const fn of_complete_error(error: CompleteError) -> NTSTATUS {
+    match error {
+        CompleteError::InvalidState | CompleteError::QpFailed => STATUS_CONNECTION_INVALID,
+        CompleteError::Aborted => STATUS_CONNECTION_ABORTED,
     }
 }
 

@@ -154,6 +154,20 @@ impl<T: Tables> Manager<T> {
         self.established
     }
 
+    /// The next connection that has an owner, for whoever has to tell something to all of them: `cursor` begins at 0.
+    pub fn next_owner(&self, cursor: &mut usize) -> Option<(ConnectionId, T::Owner)> {
+        while *cursor < self.connections.capacity() {
+            let index = u16::try_from(*cursor).ok()?;
+            *cursor += 1;
+            if let Some(id) = self.connections.at(index)
+                && let Some(owner) = self.connections.owner(id)
+            {
+                return Some((id, owner.clone()));
+            }
+        }
+        None
+    }
+
     /// Where a connection stands; `None` if it is over and forgotten.
     pub fn state(&self, id: ConnectionId) -> Option<CmState> {
         self.connections.get(id).map(Connection::state)

@@ -209,6 +209,11 @@ impl<O: 'static, S: DerefMut<Target = [Slot<O>]>> Table<S> {
         self.slot_mut(id)?.connection.as_mut()
     }
 
+    /// How many slots there are.
+    pub const fn capacity(&self) -> usize {
+        self.capacity
+    }
+
     /// What the connection belongs to.
     pub fn owner(&self, id: ConnectionId) -> Option<&O> {
         self.slot(id)?.owner.as_ref()

@@ -29,18 +29,24 @@ impl Adapter {
         self.nic().is_some_and(|nic| nic.health() == Health::Working)
     }
 
-    /// Writes the reason to the event log, and disables NDK.
+    /// Writes the reason to the event log, ends what consumers wait for, and disables NDK.
     pub(super) fn report_health(&self) {
         let Some((reason, detail)) = self.nic().and_then(|nic| nic.diagnosis()) else {
             return;
         };
         event_log::write(ndk_sys::EVENT_NDIS_HARDWARE_FAILURE, reason.text(), detail);
+        if let Some(provider) = self.provider() {
+            provider.on_device_failed();
+        }
         self.update_ndk_state();
     }
 
-    /// Tells NDIS how the link is.
+    /// Tells NDIS, and the provider, how the link is.
     pub(super) fn indicate_link(&self) {
         let Some(nic) = self.nic() else { return };
+        if let Some(provider) = self.provider() {
+            provider.on_link_change();
+        }
         let mut state = attributes::link_state(nic.link(), self.is_working());
         miniport::indicate_link_state(self.handle, &mut state);
     }

@@ -7,7 +7,7 @@ use super::listener::Listener;
 use super::object::{self, Common, Object, ObjectRef};
 use super::pd;
 use super::provider::Provider;
-use super::unsupported;
+use super::{shared_endpoint, unsupported};
 use crate::os::event::Event;
 use crate::os::irql::Passive;
 use crate::os::lock::SpinLock;
@@ -113,7 +113,7 @@ static DISPATCH: NDK_ADAPTER_DISPATCH = NDK_ADAPTER_DISPATCH {
     NdkQueryAdapterInfo: Some(query_adapter_info),
     NdkCreateCq: Some(unsupported::create_cq),
     NdkCreatePd: Some(pd::create),
-    NdkCreateSharedEndpoint: Some(unsupported::create_shared_endpoint),
+    NdkCreateSharedEndpoint: Some(shared_endpoint::create),
     NdkCreateConnector: Some(create_connector),
     NdkCreateListener: Some(create_listener),
     NdkBuildLAM: Some(lam::build),

@@ -5,19 +5,18 @@
 )]
 
 use super::adapter::Adapter;
+use super::connector;
 use super::connector::Connector;
 use super::object::{self, Common, Object, ObjectRef};
-use super::{address, connector};
 use crate::cm::{ConnectRequest, ListenerId};
 use crate::os::lock::SpinLock;
 use crate::os::pool::{OutOfMemory, Pooled, Tag};
 use core::ffi::c_void;
 use core::net::SocketAddr;
-use core::slice;
 use ndk_sys::{
     BOOLEAN, FALSE, NDK_FN_CONNECT_EVENT_CALLBACK, NDK_FN_REQUEST_COMPLETION, NDK_LISTENER,
     NDK_LISTENER_DISPATCH, NTSTATUS, NdkObjectTypeListener, SOCKADDR, STATUS_CONNECTION_INVALID,
-    STATUS_INVALID_DEVICE_STATE, STATUS_INVALID_PARAMETER, STATUS_SUCCESS,
+    STATUS_INVALID_DEVICE_STATE, STATUS_SUCCESS,
 };
 
 /// A listener. Its endpoint stays busy until it and every connector that it delivered are closed.
@@ -158,14 +157,11 @@ unsafe extern "system" fn listen(
     _completion: Option<NDK_FN_REQUEST_COMPLETION>,
     _context: *mut c_void,
 ) -> NTSTATUS {
-    if local.is_null() {
-        return STATUS_INVALID_PARAMETER;
-    }
     // SAFETY: the consumer passes an open listener.
     let listener = ObjectRef::clone(&*unsafe { object::reference::<Listener, _>(listener) });
     // SAFETY: the consumer's `SOCKADDR` of `length` bytes, readable during the call.
-    let local = unsafe { slice::from_raw_parts(local.cast::<u8>(), length as usize) };
-    match address::parse(local).and_then(|local| Listener::listen(&listener, local)) {
+    let local = unsafe { connector::read_address(local, length) };
+    match local.and_then(|local| Listener::listen(&listener, local)) {
         Ok(()) => STATUS_SUCCESS,
         Err(status) => status,
     }

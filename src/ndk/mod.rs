@@ -2,7 +2,7 @@
 //!
 //! | module | what it is |
 //! |---|---|
-//! | [`version`], [`limits`], [`address`], [`private_data`], [`datagram`], [`lifetime`] | rules without OS or device |
+//! | [`version`], [`limits`], [`address`], [`private_data`], [`datagram`], [`endpoints`], [`path`], [`lifetime`] | rules without OS or device |
 //! | [`completion_arm`], [`completion_moderation`], [`completion_status`], [`post_rules`] | rules of completion and work queues, likewise |
 //! | [`access`], [`key`] | access to memory and the keys for it, likewise |
 //! | `object` | what all NDK objects share: header, references, close |
@@ -53,7 +53,11 @@ mod pd;
 #[cfg(windows)]
 mod provider;
 #[cfg(windows)]
+mod qp;
+#[cfg(windows)]
 mod request;
+#[cfg(windows)]
+mod shared_endpoint;
 #[cfg(windows)]
 mod unsupported;
 

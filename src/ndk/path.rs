@@ -1,7 +1,7 @@
-//! The path of a connection and what its queue pair is told of it: path MTU, read limits, retries, addresses.
+//! The path of a connection, and what its queue pair is told of it.
 
 use roce_wire::cm::Mtu;
-use roce_wire::num::{Psn, Qpn, RetryCount, Timeout};
+use roce_wire::num::Qpn;
 use vrnic_abi::resource::{
     ACCESS_REMOTE_READ, ACCESS_REMOTE_WRITE, QP_ATTR_LIMITS, QP_ATTR_PATH, QP_ATTR_RECEIVE, QP_ATTR_SEND,
     QP_ATTR_STATE, QpModify, QpState,
@@ -9,7 +9,7 @@ use vrnic_abi::resource::{
 use zerocopy::FromZeros;
 
 use super::connector::machine::QpAction;
-use crate::cm::{AddressHandle, HOP_LIMIT};
+use crate::cm::{HOP_LIMIT, QpParameters};
 
 /// Bytes of a packet around its payload, at most: IPv6 header, UDP, base transport header, the largest of the extension
 /// headers (that of an atomic operation) with an XRC header before it, ICRC. Linux counts so too, so that both ends of a link
@@ -19,14 +19,6 @@ const OVERHEAD: u32 = 40 + 8 + 12 + 28 + 4 + 4;
 /// The RNR timer that peers are asked to use: 0.64 ms (IBTA table 45). The device holds an early SEND for much longer before it
 /// asks at all.
 const RNR_TIMER: u8 = 12;
-/// How long our queue pairs wait for an acknowledgement: 67 ms, unless the peer wants more.
-pub const LOCAL_ACK_TIMEOUT: Timeout = Timeout::truncated(14);
-/// How often packets are sent again that nobody acknowledges: as often as can be.
-pub const RETRY_COUNT: RetryCount = RetryCount::MAX;
-/// How often a peer that is not ready is asked again. 7 would be for ever, which NDK does not want: a send that nobody
-/// receives ends in `STATUS_IO_TIMEOUT`.
-pub const RNR_RETRY_COUNT: RetryCount = RetryCount::truncated(6);
-
 /// The largest path MTU that packets on a link of `link_mtu` bytes (of IP packet) have room for, at most `limit` bytes; `None` if
 /// not even the smallest one fits.
 #[must_use]
@@ -40,112 +32,47 @@ pub fn path_mtu(link_mtu: u32, limit: u32) -> Option<Mtu> {
         .find(fits)
 }
 
-/// How many RDMA READs may be under way, of the peer's (inbound) and of ours (outbound).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ReadLimits {
-    /// That we serve at a time.
-    pub inbound: u8,
-    /// That we issue at a time.
-    pub outbound: u8,
-}
-
-impl ReadLimits {
-    /// What a consumer asks for; too much is capped silently (`NdkConnect`, `NdkAccept`).
-    #[must_use]
-    pub fn capped(inbound: u32, outbound: u32, most: Self) -> Self {
-        let cap = |wanted: u32, most: u8| u8::try_from(wanted).unwrap_or(u8::MAX).min(most);
-        Self {
-            inbound: cap(inbound, most.inbound),
-            outbound: cap(outbound, most.outbound),
-        }
-    }
-
-    /// What comes of our limits and a peer that issues `initiator_depth` READs at a time and serves `responder_resources`.
-    #[must_use]
-    pub fn with_peer(self, initiator_depth: u8, responder_resources: u8) -> Self {
-        Self {
-            inbound: self.inbound.min(initiator_depth),
-            outbound: self.outbound.min(responder_resources),
-        }
-    }
-}
-
-/// All that a queue pair has to know of its connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct QpPath {
-    /// The way to the peer.
-    pub address: AddressHandle,
-    /// Our queue pair.
-    pub local_qpn: Qpn,
-    /// The peer's.
-    pub remote_qpn: Qpn,
-    /// First packet that we send.
-    pub local_psn: Psn,
-    /// First packet that the peer sends.
-    pub remote_psn: Psn,
-    /// Payload of a packet.
-    pub mtu: Mtu,
-    /// Effective limits.
-    pub limits: ReadLimits,
-    /// How long we wait for an acknowledgement.
-    pub ack_timeout: Timeout,
-    /// How often we send again what is not acknowledged.
-    pub retry_count: RetryCount,
-    /// How often we ask again when the peer is not ready.
-    pub rnr_retry_count: RetryCount,
-}
-
-impl QpPath {
-    /// The mailbox of `MODIFY_QP` for a change of state.
-    #[must_use]
-    pub fn modify(&self, action: QpAction) -> QpModify {
-        let receive = QP_ATTR_PATH | QP_ATTR_RECEIVE | QP_ATTR_LIMITS;
-        let (state, mask) = match action {
-            QpAction::Receive => (QpState::RTR, receive),
-            QpAction::Send => (QpState::RTS, QP_ATTR_SEND),
-            QpAction::Connect => (QpState::RTS, receive | QP_ATTR_SEND),
-            QpAction::Flush => (QpState::ERROR, 0),
-        };
-        let mut modify = QpModify::new_zeroed();
-        modify.mask = (QP_ATTR_STATE | mask).into();
-        modify.state = state.0;
-        if mask & QP_ATTR_PATH != 0 {
-            self.fill_receive(&mut modify);
-        }
-        if mask & QP_ATTR_SEND != 0 {
-            modify.sq_psn = self.local_psn.get().into();
-            modify.timeout = self.ack_timeout.get().max(LOCAL_ACK_TIMEOUT.get());
-            modify.retry_count = self.retry_count.get();
-            modify.rnr_retry = self.rnr_retry_count.get();
-        }
-        modify
-    }
-
-    fn fill_receive(&self, modify: &mut QpModify) {
-        modify.path_mtu_log2 = log2(self.mtu);
-        modify.dst_mac = self.address.mac;
-        modify.gid_index = self.address.gid_index.into();
-        modify.dst_gid = self.address.gid.0;
-        modify.udp_src_port = flow_port(self.local_qpn, self.remote_qpn).into();
-        modify.traffic_class = self.address.traffic_class & !ECN;
-        modify.hop_limit = HOP_LIMIT;
-        modify.dst_qpn = self.remote_qpn.get().into();
-        modify.rq_psn = self.remote_psn.get().into();
-        modify.max_inbound_reads = self.limits.inbound;
-        modify.max_outbound_reads = self.limits.outbound;
-        modify.min_rnr_timer = RNR_TIMER;
-        // What may be accessed is the regions' business.
-        modify.access = (ACCESS_REMOTE_READ | ACCESS_REMOTE_WRITE).into();
-    }
-}
-
-/// The mailbox of `MODIFY_QP` that moves a queue pair to ERROR, whatever its state.
+/// The mailbox of `MODIFY_QP` for a change of state of a queue pair that is to be connected as `qp` says.
 #[must_use]
-pub fn flush() -> QpModify {
+pub fn modify(qp: &QpParameters, action: QpAction) -> QpModify {
+    let receive = QP_ATTR_PATH | QP_ATTR_RECEIVE | QP_ATTR_LIMITS;
+    let (state, mask) = match action {
+        QpAction::Receive => (QpState::RTR, receive),
+        QpAction::Send => (QpState::RTS, QP_ATTR_SEND),
+        QpAction::Connect => (QpState::RTS, receive | QP_ATTR_SEND),
+        QpAction::Flush => (QpState::ERROR, 0),
+    };
     let mut modify = QpModify::new_zeroed();
-    modify.mask = QP_ATTR_STATE.into();
-    modify.state = QpState::ERROR.0;
+    modify.mask = (QP_ATTR_STATE | mask).into();
+    modify.state = state.0;
+    if mask & QP_ATTR_PATH != 0 {
+        fill_receive(qp, &mut modify);
+    }
+    if mask & QP_ATTR_SEND != 0 {
+        modify.sq_psn = qp.send_psn.get().into();
+        modify.timeout = qp.remote.local_ack_timeout.get();
+        modify.retry_count = qp.remote.retry_count.get();
+        modify.rnr_retry = qp.remote.rnr_retry_count.get();
+    }
     modify
+}
+
+fn fill_receive(qp: &QpParameters, modify: &mut QpModify) {
+    let limit = |reads: u32| u8::try_from(reads).unwrap_or(u8::MAX);
+    modify.path_mtu_log2 = log2(qp.remote.path_mtu);
+    modify.dst_mac = qp.to.mac;
+    modify.gid_index = qp.to.gid_index.into();
+    modify.dst_gid = qp.to.gid.0;
+    modify.udp_src_port = flow_port(qp.local_qpn, qp.remote.qpn).into();
+    modify.traffic_class = qp.to.traffic_class & !ECN;
+    modify.hop_limit = HOP_LIMIT;
+    modify.dst_qpn = qp.remote.qpn.get().into();
+    modify.rq_psn = qp.remote.starting_psn.get().into();
+    modify.max_inbound_reads = limit(qp.limits.inbound);
+    modify.max_outbound_reads = limit(qp.limits.outbound);
+    modify.min_rnr_timer = RNR_TIMER;
+    // What may be accessed is the regions' business.
+    modify.access = (ACCESS_REMOTE_READ | ACCESS_REMOTE_WRITE).into();
 }
 
 /// The congestion bits of a traffic class, which are not part of a path.
@@ -169,9 +96,10 @@ fn flow_port(one: Qpn, other: Qpn) -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cm::{AddressHandle, ReadLimits, RemoteQp};
     use core::net::IpAddr;
     use roce_wire::gid::Gid;
-    use zerocopy::IntoBytes;
+    use roce_wire::num::{Psn, RetryCount, Timeout};
 
     #[test]
     fn the_path_mtu_fits_the_link() {
@@ -196,23 +124,9 @@ mod tests {
         }
     }
 
-    #[test]
-    fn limits_are_the_least_of_all_three() {
-        let most = ReadLimits {
-            inbound: 16,
-            outbound: 128,
-        };
-        let own = ReadLimits::capped(1000, u32::MAX, most);
-        assert_eq!(own, most);
-        let effective = own.with_peer(4, 200);
-        assert_eq!((effective.inbound, effective.outbound), (4, 128));
-        let own = ReadLimits::capped(2, 3, most).with_peer(0, 2);
-        assert_eq!((own.inbound, own.outbound), (0, 2));
-    }
-
-    fn path() -> QpPath {
-        QpPath {
-            address: AddressHandle {
+    fn parameters() -> QpParameters {
+        QpParameters {
+            to: AddressHandle {
                 mac: [2, 0, 0, 0, 0, 9],
                 gid: Gid::from(IpAddr::from([10, 0, 0, 9])),
                 local_gid: Gid::from(IpAddr::from([10, 0, 0, 1])),
@@ -222,25 +136,28 @@ mod tests {
                 traffic_class: 0x6B,
             },
             local_qpn: Qpn::truncated(0x01_0002),
-            remote_qpn: Qpn::truncated(0x02_0003),
-            local_psn: Psn::truncated(100),
-            remote_psn: Psn::truncated(200),
-            mtu: Mtu::B2048,
+            send_psn: Psn::truncated(100),
             limits: ReadLimits {
                 inbound: 4,
                 outbound: 8,
             },
-            ack_timeout: Timeout::truncated(18),
-            retry_count: RetryCount::truncated(3),
-            rnr_retry_count: RetryCount::truncated(2),
+            remote: RemoteQp {
+                qpn: Qpn::truncated(0x02_0003),
+                starting_psn: Psn::truncated(200),
+                path_mtu: Mtu::B2048,
+                local_ack_timeout: Timeout::truncated(18),
+                retry_count: RetryCount::truncated(3),
+                rnr_retry_count: RetryCount::truncated(2),
+                srq: false,
+            },
         }
     }
 
     #[test]
     fn both_ways_to_rts_say_the_same() {
-        let path = path();
-        let (receive, send) = (path.modify(QpAction::Receive), path.modify(QpAction::Send));
-        let connect = path.modify(QpAction::Connect);
+        let qp = parameters();
+        let (receive, send) = (modify(&qp, QpAction::Receive), modify(&qp, QpAction::Send));
+        let connect = modify(&qp, QpAction::Connect);
         assert_eq!(
             connect.mask.get(),
             receive.mask.get() | send.mask.get(),
@@ -257,21 +174,14 @@ mod tests {
         );
         assert_eq!(connect.traffic_class, 0x68, "without congestion bits");
         assert_eq!((send.sq_psn.get(), send.timeout), (100, 18));
-        assert_eq!(receive.dst_mac, path.address.mac);
-    }
-
-    #[test]
-    fn an_impatient_peer_does_not_shorten_our_timeout() {
-        let mut path = path();
-        path.ack_timeout = Timeout::truncated(5);
-        assert_eq!(path.modify(QpAction::Send).timeout, LOCAL_ACK_TIMEOUT.get());
+        assert_eq!(receive.dst_mac, qp.to.mac);
     }
 
     #[test]
     fn a_flush_says_nothing_but_the_state() {
-        let flush = flush();
+        let flush = modify(&parameters(), QpAction::Flush);
         assert_eq!((flush.mask.get(), flush.state), (QP_ATTR_STATE, 4));
-        assert_eq!(path().modify(QpAction::Flush).as_bytes(), flush.as_bytes());
+        assert_eq!(flush.dst_qpn.get(), 0);
     }
 
     #[test]

@@ -9,15 +9,15 @@ pub const MAX_CALLER_DATA: u32 = 56;
 /// `MaxCalleeData`: bytes of private data of accept and reject; a REJ holds no more.
 pub const MAX_CALLEE_DATA: u32 = 148;
 
-/// Checks the private data arguments of `NdkReject` before anything is read or changed.
+/// Checks the private data arguments of a function before anything is read or changed; `most` is [`MAX_CALLER_DATA`] or
+/// [`MAX_CALLEE_DATA`].
 ///
 /// # Errors
-/// `STATUS_INVALID_PARAMETER` for a length without data, `STATUS_INVALID_BUFFER_SIZE` for more than
-/// [`MAX_CALLEE_DATA`] bytes.
-pub const fn check_callee_data(is_null: bool, length: u32) -> Result<(), NTSTATUS> {
+/// `STATUS_INVALID_PARAMETER` for a length without data, `STATUS_INVALID_BUFFER_SIZE` for more than `most` bytes.
+pub const fn check(is_null: bool, length: u32, most: u32) -> Result<(), NTSTATUS> {
     if is_null && length != 0 {
         Err(STATUS_INVALID_PARAMETER)
-    } else if length > MAX_CALLEE_DATA {
+    } else if length > most {
         Err(STATUS_INVALID_BUFFER_SIZE)
     } else {
         Ok(())
@@ -50,17 +50,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reject_data_is_checked_before_it_is_read() {
-        assert_eq!(check_callee_data(true, 0), Ok(()));
-        assert_eq!(check_callee_data(false, 0), Ok(()));
-        assert_eq!(check_callee_data(false, 148), Ok(()));
-        assert_eq!(check_callee_data(false, 149), Err(STATUS_INVALID_BUFFER_SIZE));
-        assert_eq!(
-            check_callee_data(false, u32::MAX),
-            Err(STATUS_INVALID_BUFFER_SIZE)
-        );
-        assert_eq!(check_callee_data(true, 1), Err(STATUS_INVALID_PARAMETER));
-        assert_eq!(check_callee_data(true, 149), Err(STATUS_INVALID_PARAMETER));
+    fn data_is_checked_before_it_is_read() {
+        for most in [MAX_CALLER_DATA, MAX_CALLEE_DATA] {
+            assert_eq!(check(true, 0, most), Ok(()));
+            assert_eq!(check(false, 0, most), Ok(()));
+            assert_eq!(check(false, most, most), Ok(()));
+            assert_eq!(check(false, most + 1, most), Err(STATUS_INVALID_BUFFER_SIZE));
+            assert_eq!(check(false, u32::MAX, most), Err(STATUS_INVALID_BUFFER_SIZE));
+            assert_eq!(check(true, 1, most), Err(STATUS_INVALID_PARAMETER));
+            assert_eq!(check(true, most + 1, most), Err(STATUS_INVALID_PARAMETER));
+        }
     }
 
     #[test]

@@ -4,10 +4,8 @@
 
 use core::ffi::c_void;
 use ndk_sys::{
-    GROUP_AFFINITY, NDK_ADAPTER, NDK_CONNECTOR, NDK_CQ, NDK_FN_CQ_NOTIFICATION_CALLBACK,
-    NDK_FN_CREATE_COMPLETION, NDK_FN_DISCONNECT_EVENT_CALLBACK, NDK_FN_DISCONNECT_EVENT_CALLBACK_EX,
-    NDK_FN_REQUEST_COMPLETION, NDK_FN_SRQ_NOTIFICATION_CALLBACK, NDK_PD, NDK_QP, NDK_SHARED_ENDPOINT,
-    NDK_SRQ, NTSTATUS, SOCKADDR, STATUS_NOT_SUPPORTED,
+    GROUP_AFFINITY, NDK_ADAPTER, NDK_CQ, NDK_FN_CQ_NOTIFICATION_CALLBACK, NDK_FN_CREATE_COMPLETION,
+    NDK_FN_SRQ_NOTIFICATION_CALLBACK, NDK_PD, NDK_QP, NDK_SRQ, NTSTATUS, STATUS_NOT_SUPPORTED,
 };
 
 macro_rules! unsupported {
@@ -22,7 +20,6 @@ macro_rules! unsupported {
 }
 
 type CreateCompletion = Option<NDK_FN_CREATE_COMPLETION>;
-type RequestCompletion = Option<NDK_FN_REQUEST_COMPLETION>;
 
 unsupported! {
     /// `NdkCreateCq`.
@@ -45,38 +42,4 @@ unsupported! {
         *mut NDK_PD, *mut NDK_CQ, *mut NDK_CQ, *mut NDK_SRQ, *mut c_void, u32, u32, u32, CreateCompletion, *mut c_void,
         *mut *mut NDK_QP,
     );
-    /// `NdkCreateSharedEndpoint`.
-    fn create_shared_endpoint(
-        *mut NDK_ADAPTER, *const SOCKADDR, u32, CreateCompletion, *mut c_void, *mut *mut NDK_SHARED_ENDPOINT,
-    );
-    /// `NdkConnect`.
-    fn connect(
-        *mut NDK_CONNECTOR, *mut NDK_QP, *const SOCKADDR, u32, *const SOCKADDR, u32, u32, u32, *const c_void, u32,
-        RequestCompletion, *mut c_void,
-    );
-    /// `NdkConnectWithSharedEndpoint`.
-    fn connect_with_shared_endpoint(
-        *mut NDK_CONNECTOR, *mut NDK_QP, *mut NDK_SHARED_ENDPOINT, *const SOCKADDR, u32, u32, u32, *const c_void, u32,
-        RequestCompletion, *mut c_void,
-    );
-    /// `NdkCompleteConnect`.
-    fn complete_connect(
-        *mut NDK_CONNECTOR, Option<NDK_FN_DISCONNECT_EVENT_CALLBACK>, *mut c_void, RequestCompletion, *mut c_void,
-    );
-    /// `NdkCompleteConnectEx`.
-    fn complete_connect_ex(
-        *mut NDK_CONNECTOR, Option<NDK_FN_DISCONNECT_EVENT_CALLBACK_EX>, *mut c_void, RequestCompletion, *mut c_void,
-    );
-    /// `NdkAccept`.
-    fn accept(
-        *mut NDK_CONNECTOR, *mut NDK_QP, u32, u32, *const c_void, u32, Option<NDK_FN_DISCONNECT_EVENT_CALLBACK>,
-        *mut c_void, RequestCompletion, *mut c_void,
-    );
-    /// `NdkAcceptEx`.
-    fn accept_ex(
-        *mut NDK_CONNECTOR, *mut NDK_QP, u32, u32, *const c_void, u32, Option<NDK_FN_DISCONNECT_EVENT_CALLBACK_EX>,
-        *mut c_void, RequestCompletion, *mut c_void,
-    );
-    /// `NdkDisconnect`.
-    fn disconnect(*mut NDK_CONNECTOR, RequestCompletion, *mut c_void);
 }

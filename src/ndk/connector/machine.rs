@@ -173,7 +173,7 @@ impl<R> Machine<R> {
         Some(Action::Disconnected { error })
     }
 
-    // The consumer's calls. Each gives the request back if it cannot be started.
+    // The consumer's calls. Each makes the request if it can be started.
 
     /// Whether `NdkConnect` may begin: nothing has happened yet, or only a failure without harm.
     ///
@@ -191,23 +191,31 @@ impl<R> Machine<R> {
     ///
     /// # Errors
     /// As [`Machine::check_connect`].
-    pub fn connect(&mut self, request: R) -> Result<(), (R, NTSTATUS)> {
-        if let Err(status) = self.check_connect() {
-            return Err((request, status));
-        }
-        self.start(Phase::Resolving, request);
+    pub fn connect(&mut self, request: impl FnOnce() -> R) -> Result<(), NTSTATUS> {
+        self.check_connect()?;
+        self.start(Phase::Resolving, request());
         Ok(())
+    }
+
+    /// Whether `NdkCompleteConnect` may begin.
+    ///
+    /// # Errors
+    /// `STATUS_CONNECTION_INVALID` unless `NdkConnect` has succeeded.
+    pub fn check_complete(&self) -> Result<(), NTSTATUS> {
+        if self.phase == Phase::Replied && self.is_quiet() {
+            Ok(())
+        } else {
+            Err(STATUS_CONNECTION_INVALID)
+        }
     }
 
     /// `NdkCompleteConnect`.
     ///
     /// # Errors
-    /// `STATUS_CONNECTION_INVALID` unless `NdkConnect` has succeeded.
-    pub fn complete_connect(&mut self, request: R) -> Result<(), (R, NTSTATUS)> {
-        if self.phase != Phase::Replied || !self.is_quiet() {
-            return Err((request, STATUS_CONNECTION_INVALID));
-        }
-        self.start(Phase::Completing, request);
+    /// As [`Machine::check_complete`].
+    pub fn complete_connect(&mut self, request: impl FnOnce() -> R) -> Result<(), NTSTATUS> {
+        self.check_complete()?;
+        self.start(Phase::Completing, request());
         self.qp = Some(QpAction::Connect);
         Ok(())
     }
@@ -228,11 +236,9 @@ impl<R> Machine<R> {
     ///
     /// # Errors
     /// As [`Machine::check_accept`].
-    pub fn accept(&mut self, request: R) -> Result<(), (R, NTSTATUS)> {
-        if let Err(status) = self.check_accept() {
-            return Err((request, status));
-        }
-        self.start(Phase::Preparing, request);
+    pub fn accept(&mut self, request: impl FnOnce() -> R) -> Result<(), NTSTATUS> {
+        self.check_accept()?;
+        self.start(Phase::Preparing, request());
         self.qp = Some(QpAction::Receive);
         Ok(())
     }
@@ -262,19 +268,16 @@ impl<R> Machine<R> {
     ///
     /// # Errors
     /// `STATUS_CONNECTION_INVALID` if there is no connection.
-    pub fn disconnect(&mut self, request: R) -> Result<(), (R, NTSTATUS)> {
+    pub fn disconnect(&mut self, request: impl FnOnce() -> R) -> Result<(), NTSTATUS> {
         let connected = match self.phase {
-            Phase::Established => true,
-            Phase::Broken => false,
-            _ => return Err((request, STATUS_CONNECTION_INVALID)),
+            Phase::Established if self.is_quiet() => true,
+            Phase::Broken if self.is_quiet() => false,
+            _ => return Err(STATUS_CONNECTION_INVALID),
         };
-        if !self.is_quiet() {
-            return Err((request, STATUS_CONNECTION_INVALID));
-        }
         self.indicate = None;
         self.outcome = STATUS_SUCCESS;
         self.waits_for_peer = connected;
-        self.start(Phase::Disconnecting, request);
+        self.start(Phase::Disconnecting, request());
         if connected {
             self.cm = Some(CmAction::Disconnect);
         }

@@ -1,21 +1,30 @@
-//! `NDK_CONNECTOR`: one connection attempt and, later, the connection.
-#![expect(unsafe_code, reason = "entries that consumers call by pointer")]
+//! The object and its life.
+#![expect(unsafe_code, reason = "an object that consumers point to")]
 
-use crate::cm::{ConnectRequest, ConnectionId};
+use super::data::ConnectionData;
+use super::entries::DISPATCH;
+use super::event::DisconnectEvent;
+use super::machine::Machine;
+use super::queue_pair::Change;
+use crate::cm::{
+    AcceptToken, AddressHandle, CompleteToken, ConnectRequest, ConnectionId, QpParameters, ReadLimits,
+};
 use crate::ndk::adapter::Adapter;
 use crate::ndk::listener::Listener;
 use crate::ndk::object::{self, Common, Object, ObjectRef};
-use crate::ndk::{address, private_data, unsupported};
-use crate::nic::Wait;
-use crate::os::irql::Passive;
-use crate::os::pool::{OutOfMemory, Pooled, Tag};
+use crate::ndk::private_data::MAX_CALLER_DATA;
+use crate::ndk::provider::Provider;
+use crate::ndk::qp::Qp;
+use crate::ndk::request::Completion;
+use crate::ndk::shared_endpoint::SharedEndpoint;
+use crate::nic::Request;
+use crate::os::lock::SpinLock;
+use crate::os::pool::{OutOfMemory, PoolBox, Pooled, Tag};
 use core::ffi::c_void;
 use core::net::SocketAddr;
-use core::ptr::NonNull;
-use core::slice;
 use ndk_sys::{
-    NDK_CONNECTOR, NDK_CONNECTOR_DISPATCH, NTSTATUS, NdkObjectTypeConnector, SOCKADDR,
-    STATUS_CONNECTION_INVALID, STATUS_INVALID_DEVICE_STATE, STATUS_INVALID_PARAMETER,
+    NDK_CONNECTOR, NDK_FN_REQUEST_COMPLETION, NTSTATUS, NdkObjectTypeConnector, STATUS_CONNECTION_INVALID,
+    STATUS_INVALID_PARAMETER,
 };
 
 /// A connector, made by `NdkCreateConnector`, or by the provider for an incoming connection request.
@@ -24,20 +33,76 @@ pub struct Connector {
     public: NDK_CONNECTOR,
     common: Common,
     adapter: ObjectRef<Adapter>,
-    /// The request that it stands for; `None` for a connector that has never connected.
-    incoming: Option<Incoming>,
+    /// Taken before the connection manager's lock, and never while somebody is called.
+    pub(super) core: SpinLock<Core>,
 }
 
-/// What is known of an incoming request from its connect event on; none of it changes afterwards.
-struct Incoming {
-    connection: ConnectionId,
-    local: SocketAddr,
-    peer: SocketAddr,
-    private_data: [u8; private_data::MAX_CALLER_DATA as usize],
-    inbound_read_limit: u32,
-    outbound_read_limit: u32,
-    /// Keeps the listener's endpoint busy for as long as the connector lives.
-    _listener: ObjectRef<Listener>,
+/// What changes.
+pub(super) struct Core {
+    pub(super) machine: Machine<Pending>,
+    /// Somebody carries out what the machine says.
+    pub(super) running: bool,
+    /// What the connection manager calls it.
+    pub(super) connection: Option<ConnectionId>,
+    /// The connection manager waits for the queue pair.
+    pub(super) claim: Option<Claim>,
+    /// The antecedent that it is to connect or connects.
+    pub(super) qp: Option<ObjectRef<Qp>>,
+    /// How; known once the peer is.
+    pub(super) qp_parameters: Option<QpParameters>,
+    /// For commands about the queue pair; away while one is under way.
+    pub(super) change: Option<PoolBox<Request<Change>>>,
+    pub(super) endpoint: Endpoint,
+    /// Ours and the peer's.
+    pub(super) addresses: Option<(SocketAddr, SocketAddr)>,
+    pub(super) attempt: Attempt,
+    pub(super) data: Option<ConnectionData>,
+    pub(super) disconnect_event: Option<DisconnectEvent>,
+}
+
+/// The second half of a call of the connection manager.
+pub(super) enum Claim {
+    Complete(CompleteToken),
+    Accept(AcceptToken),
+}
+
+/// Who has the local address and port.
+pub(super) enum Endpoint {
+    None,
+    /// This connector.
+    Own(SocketAddr),
+    /// An antecedent, which is kept.
+    Shared(#[expect(dead_code, reason = "kept, not looked at")] ObjectRef<SharedEndpoint>),
+    /// The same.
+    Accepted(#[expect(dead_code, reason = "kept, not looked at")] ObjectRef<Listener>),
+}
+
+/// A request that the consumer waits for.
+pub(super) type Pending = Completion<Connector>;
+
+/// Who is to be told of the end of a request.
+#[derive(Clone, Copy)]
+pub(super) struct Requester {
+    pub(super) callback: Option<NDK_FN_REQUEST_COMPLETION>,
+    pub(super) context: *mut c_void,
+}
+
+impl Requester {
+    /// The request, which has to be completed.
+    pub(super) fn request(self, connector: &ObjectRef<Connector>) -> Pending {
+        Completion::new(connector, self.callback, self.context)
+    }
+}
+
+/// What `NdkConnect` asks for.
+pub(super) struct Attempt {
+    /// Counts, so that an answer that comes late is not taken for that of the next attempt.
+    pub(super) number: u64,
+    pub(super) limits: ReadLimits,
+    pub(super) private_data: [u8; MAX_CALLER_DATA as usize],
+    pub(super) length: usize,
+    /// The way to the peer, once it is known.
+    pub(super) to: Option<AddressHandle>,
 }
 
 impl Pooled for Connector {
@@ -50,11 +115,16 @@ unsafe impl Object for Connector {
         &self.common
     }
 
-    /// Closing a request that was neither accepted nor rejected rejects it (NDKPI); any other attempt is over already.
-    fn closing(&self) {
-        if let Some(incoming) = &self.incoming {
-            self.adapter.provider().abandon(incoming.connection);
-        }
+    /// The local address and port are free again. An antecedent that has them is kept until the close callback has returned.
+    fn retire(&self) {
+        let own = {
+            let mut core = self.core.lock();
+            match core.endpoint {
+                Endpoint::Own(_) => core::mem::replace(&mut core.endpoint, Endpoint::None),
+                _ => return,
+            }
+        };
+        self.release_endpoint(own);
     }
 }
 
@@ -66,28 +136,27 @@ unsafe impl Send for Connector {}
 impl Connector {
     /// `NdkCreateConnector`: a connector that may connect later.
     pub fn new(adapter: ObjectRef<Adapter>) -> Result<ObjectRef<Self>, OutOfMemory> {
-        Self::with(adapter, None)
+        Self::with(adapter, Core::new(Machine::idle()))
     }
 
     /// The connector of an incoming request.
     pub fn incoming(request: ConnectRequest<ObjectRef<Listener>>) -> Result<ObjectRef<Self>, OutOfMemory> {
         let adapter = request.listener.adapter().clone();
-        let limits = adapter.info();
-        let incoming = Incoming {
-            connection: request.connection,
-            local: request.local,
-            peer: request.peer,
-            private_data: request.offer.private_data,
+        let most = adapter.provider().read_limits();
+        let limits = most.min(ReadLimits {
             // The peer's reads are inbound here, and the reads that it can serve bound the outbound ones.
-            inbound_read_limit: u32::from(request.offer.initiator_depth).min(limits.MaxInboundReadLimit),
-            outbound_read_limit: u32::from(request.offer.responder_resources)
-                .min(limits.MaxOutboundReadLimit),
-            _listener: request.listener,
-        };
-        Self::with(adapter, Some(incoming))
+            inbound: request.offer.initiator_depth.into(),
+            outbound: request.offer.responder_resources.into(),
+        });
+        let mut core = Core::new(Machine::requested());
+        core.connection = Some(request.connection);
+        core.addresses = Some((request.local, request.peer));
+        core.data = Some(ConnectionData::of_request(limits, &request.offer.private_data));
+        core.endpoint = Endpoint::Accepted(request.listener);
+        Self::with(adapter, core)
     }
 
-    fn with(adapter: ObjectRef<Adapter>, incoming: Option<Incoming>) -> Result<ObjectRef<Self>, OutOfMemory> {
+    fn with(adapter: ObjectRef<Adapter>, core: Core) -> Result<ObjectRef<Self>, OutOfMemory> {
         ObjectRef::new(Self {
             public: NDK_CONNECTOR {
                 Header: object::header(adapter.version(), NdkObjectTypeConnector),
@@ -95,137 +164,100 @@ impl Connector {
             },
             common: Common::new(),
             adapter,
-            incoming,
+            core: SpinLock::new(core),
         })
     }
 
-    /// `NdkReject`. At PASSIVE it waits for the firmware up to the command timeout, at DISPATCH for at most 50 us.
-    fn reject(&self, data: &[u8]) -> NTSTATUS {
-        let Some(incoming) = &self.incoming else {
-            return STATUS_INVALID_DEVICE_STATE;
+    /// `NdkCloseConnector`, first half: cancels what is pending and ends what is there. What is under way keeps references
+    /// until it is over, and the close waits for them.
+    pub(super) fn shut_down(connector: &ObjectRef<Self>) {
+        let qp = {
+            let mut core = connector.core.lock();
+            core.machine.close();
+            core.qp.clone()
         };
-        let passive = Passive::current();
-        let wait = passive.as_ref().map_or(Wait::Spin, Wait::Passive);
-        self.adapter.provider().reject(incoming.connection, data, wait)
+        Self::run(connector);
+        // The queue pair lets go of the connector. It is flushed or being flushed if it has been used.
+        if let Some(qp) = qp {
+            qp.end_connect();
+        }
     }
 
-    /// `NdkGetConnectionData`: effective read limits, and the private data of the peer's REQ.
-    fn incoming_data(&self) -> Result<&Incoming, NTSTATUS> {
-        self.incoming.as_ref().ok_or(STATUS_CONNECTION_INVALID)
+    /// Whether another object belongs to the same opening of the adapter, as it must.
+    ///
+    /// # Errors
+    /// `STATUS_INVALID_PARAMETER`.
+    pub(super) fn check_adapter(&self, other: &ObjectRef<Adapter>) -> Result<(), NTSTATUS> {
+        if core::ptr::eq(&raw const *self.adapter, &raw const **other) {
+            Ok(())
+        } else {
+            Err(STATUS_INVALID_PARAMETER)
+        }
+    }
+
+    pub(super) fn provider(&self) -> &Provider {
+        self.adapter.provider()
+    }
+
+    /// Ours and the peer's address.
+    ///
+    /// # Errors
+    /// `STATUS_CONNECTION_INVALID` if it has neither.
+    pub(super) fn addresses(&self) -> Result<(SocketAddr, SocketAddr), NTSTATUS> {
+        self.core.lock().addresses.ok_or(STATUS_CONNECTION_INVALID)
+    }
+
+    /// `NdkGetConnectionData`.
+    ///
+    /// # Errors
+    /// `STATUS_CONNECTION_INVALID` if the peer has not said anything yet.
+    pub(super) fn data(&self) -> Result<ConnectionData, NTSTATUS> {
+        self.core.lock().data.ok_or(STATUS_CONNECTION_INVALID)
+    }
+
+    /// Gives an endpoint back that has been taken out. Without a lock: an antecedent may end with it.
+    pub(super) fn release_endpoint(&self, endpoint: Endpoint) {
+        if let Endpoint::Own(local) = endpoint {
+            self.provider().unbind(local);
+        }
     }
 }
 
-static DISPATCH: NDK_CONNECTOR_DISPATCH = NDK_CONNECTOR_DISPATCH {
-    NdkCloseConnector: Some(object::close::<Connector>),
-    NdkQueryExtension: Some(object::query_extension),
-    NdkConnect: Some(unsupported::connect),
-    NdkConnectWithSharedEndpoint: Some(unsupported::connect_with_shared_endpoint),
-    NdkCompleteConnect: Some(unsupported::complete_connect),
-    NdkAccept: Some(unsupported::accept),
-    NdkReject: Some(reject),
-    NdkGetConnectionData: Some(get_connection_data),
-    NdkGetLocalAddress: Some(get_local_address),
-    NdkGetPeerAddress: Some(get_peer_address),
-    NdkDisconnect: Some(unsupported::disconnect),
-    NdkCompleteConnectEx: Some(unsupported::complete_connect_ex),
-    NdkAcceptEx: Some(unsupported::accept_ex),
-};
-
-unsafe extern "system" fn reject(
-    connector: *mut NDK_CONNECTOR,
-    data: *const c_void,
-    length: u32,
-) -> NTSTATUS {
-    // SAFETY: the consumer passes an open connector.
-    let connector: &Connector = unsafe { object::borrow(connector) };
-    if let Err(status) = private_data::check_callee_data(data.is_null(), length) {
-        return status;
+impl Attempt {
+    /// `private_data` is at most [`MAX_CALLER_DATA`] bytes long.
+    pub(super) fn new(
+        number: u64,
+        limits: ReadLimits,
+        private_data: &[u8],
+        to: Option<AddressHandle>,
+    ) -> Self {
+        let mut attempt = Self {
+            number,
+            limits,
+            private_data: [0; MAX_CALLER_DATA as usize],
+            length: private_data.len(),
+            to,
+        };
+        attempt.private_data[..private_data.len()].copy_from_slice(private_data);
+        attempt
     }
-    let data = match NonNull::new(data.cast_mut()) {
-        // SAFETY: the consumer's buffer of `length` bytes, at most 148, readable during the call.
-        Some(data) => unsafe { slice::from_raw_parts(data.cast().as_ptr(), length as usize) },
-        None => &[],
-    };
-    connector.reject(data)
 }
 
-unsafe extern "system" fn get_connection_data(
-    connector: *mut NDK_CONNECTOR,
-    inbound_read_limit: *mut u32,
-    outbound_read_limit: *mut u32,
-    data: *mut c_void,
-    data_length: *mut u32,
-) -> NTSTATUS {
-    // SAFETY: the consumer passes an open connector.
-    let connector: &Connector = unsafe { object::borrow(connector) };
-    // SAFETY: the consumer's variable, or null.
-    let Some(data_length) = (unsafe { data_length.as_mut() }) else {
-        return STATUS_INVALID_PARAMETER;
-    };
-    let incoming = match connector.incoming_data() {
-        Ok(incoming) => incoming,
-        Err(status) => return status,
-    };
-    let buffer = NonNull::new(data.cast::<u8>())
-        // SAFETY: the consumer's buffer of `*data_length` bytes, writable during the call and nobody else's.
-        .map(|data| unsafe { slice::from_raw_parts_mut(data.as_ptr(), *data_length as usize) });
-    let status = private_data::copy_out(&incoming.private_data, buffer, *data_length);
-    if status == STATUS_INVALID_PARAMETER {
-        return status;
+impl Core {
+    fn new(machine: Machine<Pending>) -> Self {
+        Self {
+            machine,
+            running: false,
+            connection: None,
+            claim: None,
+            qp: None,
+            qp_parameters: None,
+            change: None,
+            endpoint: Endpoint::None,
+            addresses: None,
+            attempt: Attempt::new(0, ReadLimits::default(), &[], None),
+            data: None,
+            disconnect_event: None,
+        }
     }
-    *data_length = private_data::MAX_CALLER_DATA;
-    // SAFETY: the consumer's variable, or null.
-    if let Some(limit) = unsafe { inbound_read_limit.as_mut() } {
-        *limit = incoming.inbound_read_limit;
-    }
-    // SAFETY: the consumer's variable, or null.
-    if let Some(limit) = unsafe { outbound_read_limit.as_mut() } {
-        *limit = incoming.outbound_read_limit;
-    }
-    status
-}
-
-unsafe extern "system" fn get_local_address(
-    connector: *mut NDK_CONNECTOR,
-    address: *mut SOCKADDR,
-    length: *mut u32,
-) -> NTSTATUS {
-    // SAFETY: the consumer passes an open connector.
-    let connector: &Connector = unsafe { object::borrow(connector) };
-    // SAFETY: the consumer's buffer and its length.
-    connector.incoming_data().map_or_else(
-        |status| status,
-        |incoming| unsafe { store_address(incoming.local, address, length) },
-    )
-}
-
-unsafe extern "system" fn get_peer_address(
-    connector: *mut NDK_CONNECTOR,
-    address: *mut SOCKADDR,
-    length: *mut u32,
-) -> NTSTATUS {
-    // SAFETY: the consumer passes an open connector.
-    let connector: &Connector = unsafe { object::borrow(connector) };
-    // SAFETY: the consumer's buffer and its length.
-    connector.incoming_data().map_or_else(
-        |status| status,
-        |incoming| unsafe { store_address(incoming.peer, address, length) },
-    )
-}
-
-/// The common end of the `Get…Address` functions.
-///
-/// # Safety
-/// `length` is null or valid; `buffer` is null or has `*length` writable bytes.
-pub unsafe fn store_address(value: SocketAddr, buffer: *mut SOCKADDR, length: *mut u32) -> NTSTATUS {
-    // SAFETY: valid or null (caller).
-    let Some(length) = (unsafe { length.as_mut() }) else {
-        return STATUS_INVALID_PARAMETER;
-    };
-    let buffer = NonNull::new(buffer.cast::<u8>())
-        // SAFETY: `*length` writable bytes (caller).
-        .map(|buffer| unsafe { slice::from_raw_parts_mut(buffer.as_ptr(), *length as usize) });
-    let (status, size) = address::copy_out(value, buffer);
-    *length = u32::try_from(size).unwrap_or(u32::MAX);
-    status
 }

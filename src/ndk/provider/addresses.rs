@@ -2,13 +2,12 @@
 
 use super::Provider;
 use crate::cm::AddressHandle;
-use crate::ndk::{address, path};
+use crate::ndk::address;
 use crate::nic::gid::GidAddress;
 use crate::os::irql::Passive;
 use crate::os::route;
 use core::net::{IpAddr, SocketAddr};
 use ndk_sys::{NTSTATUS, STATUS_INVALID_ADDRESS, STATUS_NETWORK_UNREACHABLE};
-use roce_wire::cm::Mtu;
 use roce_wire::gid::Gid;
 use roce_wire::num::Qpn;
 use vrnic_abi::cm::GID_ENTRIES;
@@ -51,7 +50,7 @@ impl Provider {
         peer: IpAddr,
     ) -> Result<Option<AddressHandle>, NTSTATUS> {
         match self.gid_index(peer) {
-            Ok(_) => self.handle(local, peer, self.nic.mac()).map(Some),
+            Ok(_) => self.way(local, peer, self.nic.mac()).map(Some),
             Err(_) => Ok(None),
         }
     }
@@ -72,10 +71,10 @@ impl Provider {
         }
         let (source, destination) = (address::to_inet(local), address::to_inet(peer));
         let mac = route::resolve(passive, self.luid, &source, &destination)?;
-        self.handle(local.ip(), peer.ip(), mac)
+        self.way(local.ip(), peer.ip(), mac)
     }
 
-    fn handle(&self, local: IpAddr, peer: IpAddr, mac: [u8; 6]) -> Result<AddressHandle, NTSTATUS> {
+    fn way(&self, local: IpAddr, peer: IpAddr, mac: [u8; 6]) -> Result<AddressHandle, NTSTATUS> {
         Ok(AddressHandle {
             mac,
             gid: Gid::from(peer),
@@ -85,10 +84,5 @@ impl Provider {
             udp_src_port: CM_SOURCE_PORT,
             traffic_class: 0,
         })
-    }
-
-    /// The path MTU of new connections, or `None` if the link is down or too narrow for any.
-    pub(super) fn path_mtu(&self) -> Option<Mtu> {
-        path::path_mtu(self.nic.link().mtu, self.frame_size)
     }
 }

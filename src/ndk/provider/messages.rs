@@ -1,16 +1,23 @@
 //! Between the device's CM service and the connection manager.
 
-use super::CmTables;
-use super::{Provider, now};
-use crate::cm::{ConnectionId, Event, Outgoing, Reacts};
+use super::{Cm, Provider, now};
+use crate::cm::{ConnectionId, Event, Outgoing, Reaction};
+use crate::ndk::connector::Connector;
 use crate::ndk::datagram;
 use crate::ndk::listener::Listener;
-use crate::nic::Wait;
-use crate::status;
-use ndk_sys::{NTSTATUS, STATUS_INTERNAL_ERROR};
+use crate::ndk::object::ObjectRef;
+use crate::nic::{Health, Wait};
+use crate::os::lock::SpinGuard;
+use crate::status::{self, Row};
+use ndk_sys::{NTSTATUS, STATUS_DEVICE_NOT_READY, STATUS_DEVICE_REMOVED, STATUS_INTERNAL_ERROR};
 use vrnic_abi::cm::CmReceive;
 
 impl Provider {
+    /// The connection manager, locked. What it says is to be done after unlocking.
+    pub(in crate::ndk) fn cm(&self) -> SpinGuard<'_, Cm> {
+        self.cm.lock()
+    }
+
     /// A MAD has arrived. DISPATCH; MADs of one ring come one after another.
     pub fn on_cm_receive(&self, received: &CmReceive) {
         let Some(local) = self
@@ -25,14 +32,14 @@ impl Provider {
         let Some(from) = datagram::sender(received, local) else {
             return;
         };
-        let reaction = self.cm.lock().receive(now(), &from, &received.mad);
+        let reaction = self.cm().receive(now(), &from, &received.mad);
         self.carry_out(reaction);
     }
 
     /// Time has passed. DISPATCH, never overlapping itself.
     pub fn on_timer(&self) {
         loop {
-            let due = self.cm.lock().expire(now());
+            let due = self.cm().expire(now());
             match due {
                 Some(reaction) => self.carry_out(reaction),
                 None => return,
@@ -40,28 +47,69 @@ impl Provider {
         }
     }
 
-    fn carry_out(&self, reaction: Reacts<CmTables>) {
-        self.post_if_any(reaction.send.as_ref());
+    /// The first packet of the peer's queue pair has arrived: it has our REP, even if its RTU gets lost.
+    pub(in crate::ndk) fn on_first_packet(&self, connection: ConnectionId) {
+        let reaction = self.cm().established(now(), connection);
+        self.carry_out(reaction);
+    }
+
+    /// Our end of a connection has broken.
+    pub(in crate::ndk) fn on_lost(&self, connection: ConnectionId) {
+        let reaction = self.cm().connection_lost(now(), connection);
+        self.carry_out(reaction);
+    }
+
+    /// The device has failed or is gone: whoever waits for a peer is told so. At most `DISPATCH_LEVEL`, without a lock.
+    pub fn on_device_failed(&self) {
+        let status = match self.nic.health() {
+            Health::Removed => STATUS_DEVICE_REMOVED,
+            Health::Working | Health::Dead => STATUS_DEVICE_NOT_READY,
+        };
+        let mut cursor = 0;
+        loop {
+            let next = self.cm().next_owner(&mut cursor);
+            match next {
+                Some((_, connector)) => Connector::on_device_failed(&connector, status),
+                None => return,
+            }
+        }
+    }
+
+    fn carry_out(&self, reaction: Reaction<ObjectRef<Listener>, ObjectRef<Connector>>) {
+        if let Some(outgoing) = reaction.send {
+            self.post(&outgoing);
+        }
         match reaction.event {
+            None => {}
             Some(Event::Request(request)) => {
                 let connection = request.connection;
                 if Listener::deliver(request).is_err() {
-                    let refusal = self.cm.lock().refuse(now(), connection);
-                    self.post_if_any(refusal.as_ref());
+                    let refusal = self.cm().refuse(now(), connection);
+                    if let Some(refusal) = refusal {
+                        self.post(&refusal);
+                    }
                 }
             }
-            // No connection has an owner yet.
-            Some(Event::Connection { .. }) | None => {}
+            Some(Event::Connection {
+                connection,
+                owner,
+                notice,
+            }) => Connector::notify(&owner, connection, &notice),
         }
     }
 
     /// `NdkReject`: see the table in `docs/`, "Reject".
-    pub(in crate::ndk) fn reject(&self, connection: ConnectionId, data: &[u8], wait: Wait<'_>) -> NTSTATUS {
-        let plan = self.cm.lock().prepare_reject(connection, data);
-        let plan = match plan {
-            Ok(plan) => plan,
-            Err(error) => return status::of_reject_error(error),
-        };
+    ///
+    /// # Errors
+    /// Nothing was sent and nothing has changed.
+    pub(in crate::ndk) fn reject(
+        &self,
+        connection: ConnectionId,
+        data: &[u8],
+        wait: Wait<'_>,
+    ) -> Result<Row, NTSTATUS> {
+        let plan = self.cm().prepare_reject(connection, data);
+        let plan = plan.map_err(status::of_reject_error)?;
         let result = self
             .nic
             .cm_send(wait, &datagram::destination(&plan.send.to), &plan.send.mad);
@@ -75,25 +123,20 @@ impl Provider {
                 row
             }
         };
-        self.cm.lock().finish_reject(now(), plan.token, row.outcome);
-        row.status
+        self.cm().finish_reject(now(), plan.token, row.outcome);
+        Ok(row)
     }
 
-    /// A connector is closed: an unanswered request is rejected implicitly.
-    pub(in crate::ndk) fn abandon(&self, connection: ConnectionId) {
-        let closed = self.cm.lock().close(now(), connection);
-        self.post_if_any(closed.send.as_ref());
-    }
-
-    fn post_if_any(&self, outgoing: Option<&Outgoing>) {
-        if let Some(outgoing) = outgoing {
-            self.post(outgoing);
-        }
+    /// A connector has no more interest in its connection: the message that ends it, if one is needed.
+    pub(in crate::ndk) fn close_connection(&self, connection: ConnectionId) -> Option<Outgoing> {
+        let closed = self.cm().close(now(), connection);
+        drop(closed.owner); // After unlocking.
+        closed.send
     }
 
     /// Sends without waiting for the firmware. A MAD that cannot be posted is lost like one on the wire: the peer's
-    /// retransmission brings it up again.
-    fn post(&self, outgoing: &Outgoing) {
+    /// retransmission, or ours, brings it up again.
+    pub(in crate::ndk) fn post(&self, outgoing: &Outgoing) {
         let _lost = self
             .nic
             .cm_send(Wait::Post, &datagram::destination(&outgoing.to), &outgoing.mad);

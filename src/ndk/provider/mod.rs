@@ -22,9 +22,10 @@ use super::connector::Connector;
 use super::endpoints::{EndpointSlot, Endpoints};
 use super::listener::Listener;
 use super::object::ObjectRef;
-use super::{limits, version};
-use crate::cm::{self, ListenerSlot, Manager, Slot, Tables, TimerCell};
+use super::{limits, path, version};
+use crate::cm::{self, ListenerSlot, Manager, ReadLimits, Slot, Tables, TimerCell};
 use crate::nic::{Nic, ObjectEvent};
+use crate::os::handle::AdapterHandle;
 use crate::os::irql::Passive;
 use crate::os::lock::SpinLock;
 use crate::os::pool::{PoolArc, PoolBox, PoolSlice, Pooled, Tag};
@@ -37,7 +38,6 @@ use ndk_sys::{
     NDIS_NDK_CAPABILITIES, NDIS_STATUS, NDIS_STATUS_ADAPTER_NOT_READY, NDIS_STATUS_BAD_VERSION,
     NDIS_STATUS_RESOURCES, NDK_ADAPTER, NDK_ADAPTER_INFO, NDK_VERSION, NET_LUID, NTSTATUS,
 };
-use roce_wire::cm::Mtu;
 use vrnic_abi::cm::GID_ENTRIES;
 
 /// Connection attempts that are followed at the same time, quarantined ones included.
@@ -58,7 +58,10 @@ pub struct Config {
 }
 
 /// The memory of the connection manager.
-struct CmTables;
+pub(super) struct CmTables;
+
+/// The connection manager of this driver.
+pub(super) type Cm = Manager<CmTables>;
 
 impl Tables for CmTables {
     type Context = ObjectRef<Listener>;
@@ -94,7 +97,7 @@ pub struct Provider {
     frame_size: u32,
     addresses: SpinLock<[Option<IpAddr>; GID_ENTRIES as usize]>,
     endpoints: SpinLock<Endpoints<PoolSlice<EndpointSlot>>>,
-    cm: SpinLock<Manager<CmTables>>,
+    cm: SpinLock<Cm>,
 }
 
 impl Pooled for Provider {
@@ -117,11 +120,12 @@ impl Provider {
         let listeners = PoolSlice::from_fn(LISTENERS, |_| ListenerSlot::default())?;
         let endpoints = PoolSlice::from_fn(ENDPOINTS, |_| EndpointSlot::default())?;
         let secret = secret(&nic);
-        let cm_config = cm::Config {
-            path_mtu: Mtu::B4096,
-            ..cm::Config::new(secret, ca_guid(nic.mac()))
-        };
         let info = limits::adapter_info(nic.info(), nic.mac());
+        let mut cm_config = cm::Config::new(secret, ca_guid(nic.mac()));
+        cm_config.max_reads = read_limits(&info);
+        if let Some(mtu) = path::path_mtu(nic.link().mtu, config.frame_size) {
+            cm_config.path_mtu = mtu;
+        }
         let provider = Self {
             nic,
             info,
@@ -139,6 +143,23 @@ impl Provider {
     /// The device.
     pub fn nic(&self) -> &PoolArc<Nic> {
         &self.nic
+    }
+
+    /// NDIS's handle of the adapter.
+    pub(super) fn handle(&self) -> AdapterHandle {
+        self.nic.handle()
+    }
+
+    /// Most RDMA READs that a connection can have under way.
+    pub(super) fn read_limits(&self) -> ReadLimits {
+        read_limits(&self.info)
+    }
+
+    /// The link has changed, and with it perhaps the path MTU of new connections.
+    pub fn on_link_change(&self) {
+        if let Some(mtu) = path::path_mtu(self.nic.link().mtu, self.frame_size) {
+            self.cm().set_path_mtu(mtu);
+        }
     }
 
     /// The device has something to say about an object of the data path. `DISPATCH_LEVEL`, without a lock; events of one event
@@ -200,7 +221,15 @@ impl Provider {
     }
 }
 
-fn now() -> Duration {
+fn read_limits(info: &NDK_ADAPTER_INFO) -> ReadLimits {
+    ReadLimits {
+        inbound: info.MaxInboundReadLimit,
+        outbound: info.MaxOutboundReadLimit,
+    }
+}
+
+/// The time of the connection manager.
+pub(super) fn now() -> Duration {
     Duration::from_nanos(Instant::now().hundred_ns().saturating_mul(100))
 }
 

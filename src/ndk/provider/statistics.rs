@@ -10,13 +10,26 @@ use ndk_sys::{
 };
 
 impl Provider {
-    /// Connection counters of `OID_NDK_STATISTICS`.
+    /// Connection counters of `OID_NDK_STATISTICS`. An incoming request that is refused counts as a failure as well.
     pub fn fill_statistics(&self, counters: &mut NDIS_NDK_PERFORMANCE_COUNTERS) {
-        counters.ConnectFailure = self.cm.lock().counters().failures();
+        let cm = self.cm();
+        let happened = cm.counters();
+        counters.Connect = happened.connects;
+        counters.Accept = happened.accepts;
+        counters.ConnectFailure = happened.failures();
+        counters.ConnectionError = happened.connection_errors;
+        counters.ActiveConnection = cm.active_connections() as u64;
     }
 
-    /// Established connections, for `OID_NDK_CONNECTIONS`: none, since accepting comes with the transport.
-    pub fn connections(&self, _entry: &mut dyn FnMut(&NDIS_NDK_CONNECTION_ENTRY)) {}
+    /// Established connections, for `OID_NDK_CONNECTIONS`. `entry` is called at DISPATCH and must not call back.
+    pub fn connections(&self, entry: &mut dyn FnMut(&NDIS_NDK_CONNECTION_ENTRY)) {
+        for connection in self.cm().established_connections() {
+            let mut row = NDIS_NDK_CONNECTION_ENTRY::zeroed();
+            row.Local = address::to_inet(connection.local);
+            row.Remote = address::to_inet(connection.peer);
+            entry(&row);
+        }
+    }
 
     /// Listeners and shared endpoints, for `OID_NDK_LOCAL_ENDPOINTS`. `entry` is called at DISPATCH and must not call back.
     pub fn local_endpoints(&self, entry: &mut dyn FnMut(&NDIS_NDK_LOCAL_ENDPOINT_ENTRY)) {

@@ -13,7 +13,7 @@ fn drain(machine: &mut M) -> Vec<Action<u32>> {
 
 fn connecting() -> M {
     let mut machine = M::idle();
-    machine.connect(1).expect("idle");
+    machine.connect(|| 1).expect("idle");
     assert_eq!(drain(&mut machine), []);
     machine.on_resolved(Ok(()));
     assert_eq!(drain(&mut machine), [Action::Cm(CmAction::Connect)]);
@@ -29,7 +29,7 @@ fn replied() -> M {
 
 fn established() -> M {
     let mut machine = replied();
-    machine.complete_connect(2).expect("replied");
+    machine.complete_connect(|| 2).expect("replied");
     assert_eq!(drain(&mut machine), [Action::Qp(QpAction::Connect)]);
     machine.on_qp_done(QpAction::Connect, Ok(()));
     assert_eq!(drain(&mut machine), [Action::Cm(CmAction::Ready)]);
@@ -40,7 +40,7 @@ fn established() -> M {
 
 fn accepting() -> M {
     let mut machine = M::requested();
-    machine.accept(1).expect("requested");
+    machine.accept(|| 1).expect("requested");
     assert_eq!(drain(&mut machine), [Action::Qp(QpAction::Receive)]);
     machine.on_qp_done(QpAction::Receive, Ok(()));
     assert_eq!(drain(&mut machine), [Action::Cm(CmAction::Reply)]);
@@ -62,7 +62,7 @@ fn a_refused_connect_may_be_retried() {
         ],
         "the queue pair is untouched, and free before the consumer knows"
     );
-    machine.connect(2).expect("may be retried");
+    machine.connect(|| 2).expect("may be retried");
     machine.on_resolved(Err(STATUS_HOST_UNREACHABLE));
     assert_eq!(
         drain(&mut machine)[1..],
@@ -75,7 +75,7 @@ fn a_refused_connect_may_be_retried() {
 fn a_retry_waits_until_the_failure_is_told() {
     let mut machine = connecting();
     machine.on_connect_failed(STATUS_IO_TIMEOUT);
-    assert_eq!(machine.connect(2), Err((2, STATUS_INVALID_DEVICE_STATE)));
+    assert_eq!(machine.connect(|| 2), Err(STATUS_INVALID_DEVICE_STATE));
 }
 
 #[test]
@@ -127,7 +127,7 @@ fn a_rejected_accept_flushes_the_queue_pair() {
 #[test]
 fn a_peer_that_is_gone_aborts_the_completion() {
     let mut machine = replied();
-    machine.complete_connect(2).expect("replied");
+    machine.complete_connect(|| 2).expect("replied");
     drain(&mut machine);
     machine.on_qp_done(QpAction::Connect, Ok(()));
     drain(&mut machine);
@@ -152,7 +152,7 @@ fn reject_on_the_active_side_flushes() {
         [Action::Cm(CmAction::Close), Action::Qp(QpAction::Flush)]
     );
     assert_eq!(machine.check_reject(), Err(STATUS_INVALID_DEVICE_STATE));
-    assert_eq!(machine.complete_connect(2), Err((2, STATUS_CONNECTION_INVALID)));
+    assert_eq!(machine.complete_connect(|| 2), Err(STATUS_CONNECTION_INVALID));
 }
 
 #[test]
@@ -161,14 +161,14 @@ fn reject_on_the_passive_side_leaves_the_queue_pair() {
     machine.check_reject().expect("a REQ waits");
     machine.on_rejected();
     assert_eq!(drain(&mut machine), []);
-    assert_eq!(machine.accept(1), Err((1, STATUS_INVALID_DEVICE_STATE)));
+    assert_eq!(machine.accept(|| 1), Err(STATUS_INVALID_DEVICE_STATE));
 }
 
 #[test]
 fn disconnect_waits_for_peer_and_queue_pair() {
     for peer_first in [false, true] {
         let mut machine = established();
-        machine.disconnect(3).expect("connected");
+        machine.disconnect(|| 3).expect("connected");
         assert_eq!(
             drain(&mut machine),
             [Action::Cm(CmAction::Disconnect), Action::Qp(QpAction::Flush)]
@@ -191,7 +191,7 @@ fn disconnect_waits_for_peer_and_queue_pair() {
                 Action::Complete(3, STATUS_IO_TIMEOUT)
             ]
         );
-        assert_eq!(machine.disconnect(4), Err((4, STATUS_CONNECTION_INVALID)));
+        assert_eq!(machine.disconnect(|| 4), Err(STATUS_CONNECTION_INVALID));
     }
 }
 
@@ -205,7 +205,7 @@ fn after_the_peer_disconnect_needs_the_queue_pair_only() {
         [Action::Disconnected { error: false }],
         "once"
     );
-    machine.disconnect(3).expect("broken");
+    machine.disconnect(|| 3).expect("broken");
     assert_eq!(drain(&mut machine), [Action::Qp(QpAction::Flush)]);
     machine.on_qp_done(QpAction::Flush, Ok(()));
     assert_eq!(
@@ -227,7 +227,7 @@ fn a_broken_queue_pair_ends_the_connection_on_both_sides() {
 #[test]
 fn close_cancels_what_is_pending() {
     let mut resolving = M::idle();
-    resolving.connect(1).expect("idle");
+    resolving.connect(|| 1).expect("idle");
     for (mut machine, flushes) in [
         (resolving, false),
         (connecting(), false),
@@ -235,7 +235,7 @@ fn close_cancels_what_is_pending() {
         (
             {
                 let mut machine = replied();
-                machine.complete_connect(1).expect("replied");
+                machine.complete_connect(|| 1).expect("replied");
                 machine
             },
             true,
@@ -258,7 +258,7 @@ fn close_cancels_what_is_pending() {
 #[test]
 fn close_waits_for_the_change_under_way() {
     let mut machine = replied();
-    machine.complete_connect(2).expect("replied");
+    machine.complete_connect(|| 2).expect("replied");
     assert_eq!(drain(&mut machine), [Action::Qp(QpAction::Connect)]);
     machine.close();
     assert_eq!(
@@ -272,7 +272,7 @@ fn close_waits_for_the_change_under_way() {
 #[test]
 fn close_ends_a_disconnect_when_the_dma_is_over() {
     let mut machine = established();
-    machine.disconnect(3).expect("connected");
+    machine.disconnect(|| 3).expect("connected");
     drain(&mut machine);
     machine.close();
     assert_eq!(drain(&mut machine), [Action::Cm(CmAction::Close)]);
@@ -358,8 +358,8 @@ impl World {
         self.next_request
     }
 
-    fn started(&mut self, result: Result<(), (u32, NTSTATUS)>) {
-        if let Err((request, status)) = result {
+    fn started(&mut self, request: u32, result: Result<(), NTSTATUS>) {
+        if let Err(status) = result {
             assert_ne!(status, STATUS_SUCCESS);
             self.open.retain(|open| *open != request);
         }
@@ -402,19 +402,19 @@ impl World {
         match step {
             Step::Connect => {
                 let request = self.request();
-                self.started(machine.connect(request));
+                self.started(request, machine.connect(|| request));
             }
             Step::CompleteConnect => {
                 let request = self.request();
-                self.started(machine.complete_connect(request));
+                self.started(request, machine.complete_connect(|| request));
             }
             Step::Accept => {
                 let request = self.request();
-                self.started(machine.accept(request));
+                self.started(request, machine.accept(|| request));
             }
             Step::Disconnect => {
                 let request = self.request();
-                self.started(machine.disconnect(request));
+                self.started(request, machine.disconnect(|| request));
             }
             Step::Reject => {
                 if machine.check_reject().is_ok() {
