@@ -11,7 +11,7 @@ use super::mr::Mr;
 use super::object::ObjectRef;
 use super::request::Completion;
 use crate::nic::{Outcome, Payload, Request, Submitted};
-use crate::os::dma::Buffer;
+use crate::os::dma::DmaPages;
 use crate::os::dma::pages::PAGE;
 use crate::os::lock::SpinLock;
 use crate::os::once::SetOnce;
@@ -53,7 +53,7 @@ impl Extent {
 
 /// Memory for page lists of up to [`MAX_FRMR_PAGES`] pages, one page each.
 struct Lists {
-    memory: Buffer,
+    memory: DmaPages,
     /// By list, for the device.
     addresses: [u64; LISTS],
 }
@@ -181,7 +181,7 @@ impl FastRegion {
         if self.lists.get().is_some() {
             return Ok(());
         }
-        let memory = Buffer::allocate(mr.nic().dma(), LISTS * PAGE)?;
+        let memory = DmaPages::allocate(mr.nic().dma(), LISTS)?;
         let mut addresses = [0; LISTS];
         let mut place = addresses.iter_mut();
         memory.for_each_page(|page| {

@@ -1,4 +1,4 @@
-//! Memory of the driver that the device uses, in pages: rings, page lists, and the tables that lead to them. Unlike
+//! Memory of the driver that the device uses, in pages, and the tables that lead to it. Unlike
 //! [`super::Coherent`] it can be made at `DISPATCH_LEVEL`.
 
 use core::ptr::{NonNull, null_mut};
@@ -16,21 +16,30 @@ use crate::os::pool::{OutOfMemory, PoolArc, PoolPages};
 /// `FALSE` of the C headers.
 const FALSE: u8 = 0;
 
-/// Pages of pool, virtually contiguous and mapped for the device, which may read and write them.
-struct Block {
+/// Zeroed pages of pool, virtually contiguous and mapped for the device, which may read and write them. Dropping them ends the
+/// mapping and frees them: the device must not use them any more.
+pub struct DmaPages {
     // In the order in which they have to go.
     list: List,
     _mdl: OwnMdl,
     pages: PoolPages,
 }
 
-impl Block {
-    fn allocate(adapter: &PoolArc<DmaAdapter>, pages: usize) -> Result<Self, NTSTATUS> {
+impl DmaPages {
+    /// Allocates `pages` pages, at least one. At most `DISPATCH_LEVEL`.
+    ///
+    /// # Errors
+    ///
+    /// [`STATUS_INSUFFICIENT_RESOURCES`].
+    pub fn allocate(adapter: &PoolArc<DmaAdapter>, pages: usize) -> Result<Self, NTSTATUS> {
         let pages = PoolPages::allocate(pages)?;
         let length = u32::try_from(pages.bytes()).map_err(|_| STATUS_INSUFFICIENT_RESOURCES)?;
         let mdl = OwnMdl::describe(&pages, length)?;
         // SAFETY: an MDL of non-paged pool of that length; both outlive the list.
         let list = unsafe { List::map(adapter, mdl.0.as_ptr(), length, Access::ReadWrite) }?;
+        // Once, so that nobody has to ask again: the pieces are the pages.
+        for_each_page(list.pieces(), 0, u64::from(length), |_| ())
+            .map_err(|_| STATUS_INSUFFICIENT_RESOURCES)?;
         Ok(Self {
             list,
             _mdl: mdl,
@@ -38,13 +47,15 @@ impl Block {
         })
     }
 
-    /// Hands the pages' bus addresses to `page`.
-    fn for_each_page(&self, page: impl FnMut(u64)) -> Result<(), NTSTATUS> {
-        for_each_page(self.list.pieces(), 0, self.pages.bytes() as u64, page)
-            .map_err(|_| STATUS_INSUFFICIENT_RESOURCES)
+    /// Hands the pages' bus addresses to `page`, in order.
+    pub fn for_each_page(&self, page: impl FnMut(u64)) {
+        let whole = for_each_page(self.list.pieces(), 0, self.pages.bytes() as u64, page);
+        debug_assert!(whole.is_ok(), "checked when it was mapped");
     }
 
-    fn shared(&self) -> Shared<'_> {
+    /// Access to the memory.
+    #[must_use]
+    pub fn memory(&self) -> Shared<'_> {
         // SAFETY: the block's memory, for as long as it is borrowed, and all accesses are of that kind.
         unsafe { Shared::new(self.pages.address(), self.pages.bytes()) }
     }
@@ -79,7 +90,7 @@ impl Drop for OwnMdl {
 
 /// Tables through which the device finds the pages of a [`Buffer`] or a [`super::Mapping`].
 pub struct PageTable {
-    _block: Block,
+    _tables: DmaPages,
     root: u64,
     levels: u8,
 }
@@ -97,8 +108,8 @@ impl PageTable {
     ) -> Result<Self, NTSTATUS> {
         let (counts, levels) = tables(pages).ok_or(STATUS_INSUFFICIENT_RESOURCES)?;
         let total: usize = counts.iter().sum();
-        let block = Block::allocate(adapter, total)?;
-        let memory = block.shared();
+        let block = DmaPages::allocate(adapter, total)?;
+        let memory = block.memory();
         // The lowest tables come first, without gaps: entry `n` is that of page `n`.
         let mut entry = 0;
         list(&mut |page| {
@@ -123,9 +134,9 @@ impl PageTable {
                 memory.write(upper * 8, &table.to_le_bytes());
                 upper += 1;
             }
-        })?;
+        });
         Ok(Self {
-            _block: block,
+            _tables: block,
             root,
             levels,
         })
@@ -144,11 +155,12 @@ impl PageTable {
     }
 }
 
-/// Zeroed memory for the device. Dropping it ends the mapping and frees it: the device must not use it any more.
+/// Pages that the device finds by one address, as a ring. Dropping it ends the mapping and frees it: the device must not use
+/// it any more.
 pub struct Buffer {
-    /// First, so that it goes first.
+    /// Unless the pages are at consecutive addresses. First, so that it goes first.
     table: Option<PageTable>,
-    block: Block,
+    pages: DmaPages,
     /// Bus address of the first byte.
     first: u64,
 }
@@ -160,43 +172,43 @@ impl Buffer {
     ///
     /// [`STATUS_INSUFFICIENT_RESOURCES`].
     pub fn allocate(adapter: &PoolArc<DmaAdapter>, bytes: usize) -> Result<Self, NTSTATUS> {
-        let pages = bytes.div_ceil(PAGE).max(1);
-        let block = Block::allocate(adapter, pages)?;
+        let count = bytes.div_ceil(PAGE).max(1);
+        let pages = DmaPages::allocate(adapter, count)?;
         let (mut first, mut next) = (None, None);
         let mut contiguous = true;
-        block.for_each_page(|page| {
+        pages.for_each_page(|page| {
             first = first.or(Some(page));
             contiguous &= next.is_none_or(|next| next == page);
             next = page.checked_add(PAGE_SIZE);
-        })?;
-        let mut buffer = Self {
-            table: None,
-            block,
-            first: first.unwrap_or(0),
+        });
+        let table = if contiguous {
+            None
+        } else {
+            Some(PageTable::new(adapter, count, |page| pages.for_each_page(page))?)
         };
-        if !contiguous {
-            let table = PageTable::new(adapter, pages, |page| buffer.for_each_page(page))?;
-            buffer.table = Some(table);
-        }
-        Ok(buffer)
+        Ok(Self {
+            table,
+            pages,
+            first: first.unwrap_or(0),
+        })
     }
 
     /// Bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.block.pages.bytes()
+        self.pages.pages.bytes()
     }
 
     /// Access to the memory.
     #[must_use]
     pub fn memory(&self) -> Shared<'_> {
-        self.block.shared()
+        self.pages.memory()
     }
 
     /// Where the memory is, for code in `nic` that checks its indexes itself. Valid as long as the buffer.
     #[must_use]
     pub fn address(&self) -> NonNull<u8> {
-        self.block.pages.address()
+        self.pages.pages.address()
     }
 
     /// As a ring of `1 << log2_entries` entries, for the device.
@@ -212,11 +224,5 @@ impl Buffer {
             levels,
             reserved: [0; 6],
         }
-    }
-
-    /// Hands the pages' bus addresses to `page`, in order.
-    pub fn for_each_page(&self, page: impl FnMut(u64)) {
-        let whole = self.block.for_each_page(page);
-        debug_assert!(whole.is_ok(), "checked when it was allocated");
     }
 }

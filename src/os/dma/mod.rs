@@ -28,7 +28,7 @@ mod shared;
 #[cfg(windows)]
 pub use adapter::{Access, DmaAdapter, MAX_MAPPING};
 #[cfg(windows)]
-pub use buffer::{Buffer, PageTable};
+pub use buffer::{Buffer, DmaPages, PageTable};
 #[cfg(windows)]
 pub use channel::DmaChannel;
 #[cfg(windows)]
