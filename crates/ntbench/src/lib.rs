@@ -16,6 +16,7 @@ pub mod netio;
 pub mod nt;
 pub mod pci;
 pub mod pe;
+pub mod run;
 pub mod symbols;
 pub mod verifier;
 pub mod wire;

@@ -4,7 +4,7 @@
 use crate::ndis::adapter::{Adapter, Config as AdapterConfig, Keyword};
 use crate::ndk;
 use crate::nt::driver::Driver;
-use crate::nt::event_log;
+use crate::nt::{event_log, registry};
 use crate::pci::slot::Slot;
 use crate::pe::file::LoadError;
 use crate::wire::{HostStack, Hub, HubConfig, Peer, PeerConfig, nic};
@@ -278,6 +278,27 @@ impl Machine {
     /// When there is no such adapter.
     pub fn open_ndk_on(&self, adapter: usize, version: NDK_VERSION) -> Result<ndk::Adapter, NDIS_STATUS> {
         ndk::Adapter::open(self.adapters[adapter].miniport(), version)
+    }
+
+    /// Loads a consumer driver as that service, with registry values under its service key and in `Parameters` below it:
+    /// drivers read either. `DriverEntry` has not run yet.
+    ///
+    /// # Errors
+    /// See [`LoadError`].
+    pub fn load_consumer(
+        &self,
+        sys: &Path,
+        service: &str,
+        values: impl IntoIterator<Item = (String, registry::Value)>,
+    ) -> Result<Driver, LoadError> {
+        let key = registry::service_key(service);
+        let parameters = format!(r"{key}\Parameters");
+        registry::create_key(&parameters);
+        for (name, value) in values {
+            registry::set(&key, &name, value.clone());
+            registry::set(&parameters, &name, value);
+        }
+        self.kernel.load(sys, service)
     }
 
     /// Plugs one more scripted peer in. It knows the adapters' stations, so it needs no ARP.

@@ -4,7 +4,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use ntbench::exports::{self, Binding};
 use ntbench::verifier::{Rule, irql};
 use ntbench::{Config, Kernel};
-use ntbench::{check, demo};
+use ntbench::{check, demo, run};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -14,6 +14,7 @@ fn main() -> ExitCode {
         Some(("load", arguments)) => load(arguments),
         Some(("check", arguments)) => check(arguments),
         Some(("demo", arguments)) => demo::run(arguments),
+        Some(("run", arguments)) => run::run(arguments),
         Some(("imports", _)) => list_imports(),
         Some(("rules", _)) => list_rules(),
         _ => unreachable!("a subcommand is required"),
@@ -56,6 +57,7 @@ fn command() -> Command {
                 .args([path, fault, low_resources]),
         )
         .subcommand(demo::command())
+        .subcommand(run::command())
         .subcommand(Command::new("imports").about("List the exports that drivers can import, with their IRQL rules"))
         .subcommand(Command::new("rules").about("List the rules that the verifier checks"))
 }
