@@ -4,6 +4,7 @@
 //! This module brings what that build takes from outside: the compiler ([`toolchain`]), the libraries of the WDK, the
 //! version resource and the link arguments ([`link`]).
 
+pub mod consumer;
 pub mod link;
 pub mod toolchain;
 
@@ -80,6 +81,14 @@ pub fn command() -> clap::Command {
             "Build wrong.sys instead, the driver whose faults the verifier must find",
         ))
         .arg(flag("checked", "Build with debug assertions and overflow checks"))
+        .arg(
+            Arg::new("consumer")
+                .long("consumer")
+                .num_args(0..=1)
+                .default_missing_value("pingpong")
+                .conflicts_with_all(["wrong", "checked"])
+                .help("Build an NDK consumer in C instead: the folder's name in consumers/, pingpong by default"),
+        )
 }
 
 /// Builds what the command line asks for and prints where it is, as the last line of the standard output.
@@ -87,6 +96,10 @@ pub fn command() -> clap::Command {
 /// # Errors
 /// As [`build`].
 pub fn run(arguments: &ArgMatches) -> Result<()> {
+    if let Some(name) = arguments.get_one::<String>("consumer") {
+        println!("{}", consumer::build(name)?.display());
+        return Ok(());
+    }
     let image = if arguments.get_flag("wrong") {
         Image::Wrong
     } else {

@@ -26,9 +26,11 @@ const VERSION_RESOURCE: &str = "vrnic.res";
 /// When a library or the version resource cannot be made.
 pub fn arguments(image: Image) -> Result<Vec<String>> {
     let inputs = Inputs::read()?.make()?;
-    let mut arguments: Vec<String> = LINK_ARGUMENTS
+    let mut arguments: Vec<String> = OPTIONS
+        .iter()
+        .chain(&LIBRARIES)
         .map(|argument| format!("link-arg={argument}"))
-        .to_vec();
+        .collect();
     arguments.push(format!("link-arg=/LIBPATH:{}", inputs.display()));
     if image == Image::Vrnic {
         arguments.push(format!("link-arg={}", inputs.join(VERSION_RESOURCE).display()));
@@ -37,7 +39,7 @@ pub fn arguments(image: Image) -> Result<Vec<String>> {
 }
 
 /// Those of `wdk-build` for a WDM driver first. What follows them, the root's `build.rs` passes on Windows too.
-const LINK_ARGUMENTS: [&str; 17] = [
+pub(super) const OPTIONS: [&str; 15] = [
     "/DRIVER",
     "/NODEFAULTLIB",
     "/SUBSYSTEM:NATIVE",
@@ -57,9 +59,10 @@ const LINK_ARGUMENTS: [&str; 17] = [
     "/MERGE:.retplne=.rdata",
     // No time stamps: the same sources give the same image.
     "/BREPRO",
-    "ndis.lib",
-    "netio.lib",
 ];
+
+/// What `wdk-sys` does not ask for by itself.
+const LIBRARIES: [&str; 2] = ["ndis.lib", "netio.lib"];
 
 /// The program that rustc runs as its linker.
 #[must_use]
