@@ -162,8 +162,7 @@ static NTSTATUS StartThread(VOID)
     NTSTATUS status;
 
     CHECK(PsCreateSystemThread(&handle, THREAD_ALL_ACCESS, NULL, NULL, NULL, ServerThread, NULL));
-    status = ObReferenceObjectByHandle(
-        handle, SYNCHRONIZE, *PsThreadType, KernelMode, (PVOID *)&Server.Thread, NULL);
+    status = ObReferenceObjectByHandle(handle, SYNCHRONIZE, NULL, KernelMode, (PVOID *)&Server.Thread, NULL);
     ZwClose(handle);
     return status;
 }

@@ -23,4 +23,5 @@ pub mod packages;
 pub mod paths;
 pub mod peer;
 pub mod progress;
+pub mod run;
 pub mod tshark;

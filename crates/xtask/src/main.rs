@@ -11,15 +11,16 @@ use xtask::{abi, capture, check, conformance, demo, doctor, driver, paths};
 
 fn main() -> ExitCode {
     // Not `fn main() -> Result`: that prints errors in the form for developers, with a backtrace.
-    run().unwrap_or_else(|error| {
+    run_command().unwrap_or_else(|error| {
         eprintln!("x: {error:#}");
         ExitCode::FAILURE
     })
 }
 
-fn run() -> Result<ExitCode> {
+fn run_command() -> Result<ExitCode> {
     match command_line().get_matches().subcommand() {
         Some(("demo", arguments)) => return demo::run(arguments),
+        Some(("run", arguments)) => return run::run(arguments),
         Some(("test", arguments)) => check::test(arguments)?,
         Some(("lint", _)) => check::lint()?,
         Some(("docs", _)) => check::docs()?,
@@ -44,6 +45,7 @@ fn command_line() -> Command {
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand(demo::command())
+        .subcommand(run::command())
         .subcommands(check::commands())
         .subcommand(conformance::command())
         .subcommand(driver::command())

@@ -179,11 +179,7 @@ fn start(arguments: &ArgMatches) -> Result<Machine, RunError> {
         },
         ..MachineConfig::with_adapters(sys, adapters)
     };
-    let machine = Machine::start(config)?;
-    if !machine.wait_for_link(true) {
-        return Err(RunError::Options("an adapter's link did not come up".into()));
-    }
-    Ok(machine)
+    Ok(Machine::start(config)?)
 }
 
 /// Loads the consumers one after the other, and unloads them in the opposite order.

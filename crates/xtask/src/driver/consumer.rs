@@ -82,7 +82,11 @@ pub fn build(name: &str) -> Result<PathBuf> {
     packages::ensure(toolchain::LLVM_AND_HEADERS)?;
     packages::ensure(CLANG)?;
     let folder = paths::workspace().join("consumers").join(name);
-    let sources = if folder.is_dir() { sources(&folder)? } else { Vec::new() };
+    let sources = if folder.is_dir() {
+        sources(&folder)?
+    } else {
+        Vec::new()
+    };
     if sources.is_empty() {
         bail!("there is no consumer {name}: there are {}", names()?.join(", "));
     }
