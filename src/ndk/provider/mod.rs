@@ -168,12 +168,6 @@ impl Provider {
         wdk::println!("vrnic: {event:?} of an object that nobody has");
     }
 
-    /// The device has failed or been removed: the driver has ended its commands and sees to it that it uses no memory any more.
-    /// `PASSIVE_LEVEL`; once more when a dead device is removed.
-    pub fn on_device_failed(&self) {
-        wdk::println!("vrnic: NDK objects are without their device");
-    }
-
     /// Limits for one consumer, with the highest version that we speak. The address is stable until drop.
     pub fn adapter_info(&self) -> &NDK_ADAPTER_INFO {
         &self.info
