@@ -161,7 +161,11 @@ impl Requester {
                 Stage::New | Stage::Checked => return self.begin(port),
                 Stage::Begun if self.sending < self.queue[self.cursor].end() => return Ok(self.send(port)),
                 Stage::Begun | Stage::Done => self.cursor += 1,
-                Stage::Failed(_) => return Ok(Step::Blocked),
+                Stage::Failed(_) => {
+                    // Those before it may all be complete.
+                    self.retire(port.host)?;
+                    return Ok(Step::Blocked);
+                }
             }
         }
         Ok(Step::Blocked)

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
 use std::net::{Ipv4Addr, Ipv6Addr};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use roce_wire::bth::Opcode;
@@ -35,12 +35,20 @@ pub const A: usize = 0;
 pub const B: usize = 1;
 pub const QPNS: [Qpn; 2] = [Qpn::truncated(0x01_0002), Qpn::truncated(0x37_0005)];
 
+/// 251 is a prime: no two packets of an MTU look alike.
+static MEMORY: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let byte = |i| u8::try_from((i + i / 251) % 251).expect("below 251");
+    (0..SIZE).map(byte).collect()
+});
+
 /// One of the hosts, without its queue pair.
 pub struct Node {
     pub now: u64,
     pub memory: Vec<u8>,
     /// Range in the memory, and whether peers may read and write.
     pub keys: HashMap<u32, (std::ops::Range<u64>, bool, bool)>,
+    /// Where the memory of a key begins, as peers name it, if that is not [`BASE`].
+    pub aliases: HashMap<u32, u64>,
     pub sends: VecDeque<SendRequest>,
     pub receives: VecDeque<ReceiveRequest>,
     pub sent: Vec<SendCompletion>,
@@ -54,19 +62,18 @@ pub struct Node {
 }
 
 impl Node {
-    fn new(salt: u8) -> Self {
+    pub fn new(salt: u8) -> Self {
         let all = BASE..BASE + SIZE as u64;
         let upper = BASE + SIZE as u64 / 2..BASE + SIZE as u64;
-        // 251 is a prime: no two packets of an MTU look alike.
-        let memory = (0..SIZE).map(|i| u8::try_from((i + i / 251) % 251).expect("below 251") ^ salt);
         Self {
             now: 1,
-            memory: memory.collect(),
+            memory: MEMORY.iter().map(|byte| byte ^ salt).collect(),
             keys: HashMap::from([
                 (KEY, (all.clone(), true, true)),
                 (READ_KEY, (upper, true, false)),
                 (WINDOW_KEY, (all, true, true)),
             ]),
+            aliases: HashMap::new(),
             sends: VecDeque::new(),
             receives: VecDeque::new(),
             sent: Vec::new(),
@@ -90,7 +97,8 @@ impl Node {
         if addr < range.start || end > range.end {
             return Err(AccessFault);
         }
-        let at = usize::try_from(addr - BASE).expect("inside the memory");
+        let base = self.aliases.get(&key).copied().unwrap_or(BASE);
+        let at = usize::try_from(addr - base).expect("inside the memory");
         Ok(at..at + length)
     }
 
