@@ -7,7 +7,7 @@ use anyhow::Result;
 use clap::{Arg, Command};
 use xtask::peer::{LinuxPeer, PeerConfig, PeerFiles, Wire};
 use xtask::progress::Step;
-use xtask::{abi, capture, check, conformance, demo, doctor, driver, paths};
+use xtask::{abi, capture, check, conformance, demo, doctor, driver, paths, run};
 
 fn main() -> ExitCode {
     // Not `fn main() -> Result`: that prints errors in the form for developers, with a backtrace.
