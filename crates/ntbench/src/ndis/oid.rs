@@ -9,8 +9,8 @@ use crate::memory;
 use crate::verifier::{BugCheck, Rule, Violation, limits};
 use ndk_sys::{
     NDIS_OBJECT_TYPE_OID_REQUEST, NDIS_OID, NDIS_OID_REQUEST, NDIS_OID_REQUEST_REVISION_1, NDIS_REQUEST_TYPE,
-    NDIS_STATUS, NDIS_STATUS_NOT_SUPPORTED, NDIS_STATUS_PENDING, NdisRequestQueryInformation,
-    NdisRequestSetInformation, OID_NDK_SET_STATE,
+    NDIS_STATUS, NDIS_STATUS_NOT_SUPPORTED, NDIS_STATUS_PENDING, NDIS_STATUS_SUCCESS,
+    NdisRequestQueryInformation, NdisRequestSetInformation, OID_NDK_SET_STATE, OID_NDK_STATISTICS,
 };
 use parking_lot::{Condvar, Mutex};
 use std::cell::Cell;
@@ -49,6 +49,22 @@ static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 /// Whether the current thread is inside the handler of a request.
 pub(super) fn in_request() -> bool {
     IN_HANDLER.get()
+}
+
+/// Where the reserved counters are in `NDIS_NDK_STATISTICS_INFO`: from the sixth to the twenty-fifth behind the header.
+const RESERVED_COUNTERS: std::ops::Range<usize> = 8 + 5 * 8..8 + 25 * 8;
+
+fn check_reserved_counters(statistics: &[u8]) {
+    let reserved = statistics.get(RESERVED_COUNTERS);
+    if reserved.is_some_and(|counters| counters.iter().any(|&byte| byte != 0)) {
+        Violation::new(
+            Rule::NdkReservedCounters,
+            BugCheck::verifier(0x91, [u64::from(OID_NDK_STATISTICS), 0, 0]),
+            "the answer to OID_NDK_STATISTICS has a reserved counter that is not zero",
+        )
+        .advice("Leave the reserved members of NDIS_NDK_PERFORMANCE_COUNTERS zero.")
+        .stop()
+    }
 }
 
 impl Miniport {
@@ -95,13 +111,17 @@ impl Miniport {
                 needed: 0,
             };
         };
-        self.request(
+        let answer = self.request(
             "MiniportDirectOidRequest",
             handler as usize,
             NdisRequestQueryInformation,
             oid,
             data,
-        )
+        );
+        if oid == OID_NDK_STATISTICS && answer.status == NDIS_STATUS_SUCCESS {
+            check_reserved_counters(&answer.data);
+        }
+        answer
     }
 
     fn request(

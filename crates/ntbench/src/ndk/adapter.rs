@@ -6,12 +6,18 @@ use super::listener::{self, Listener};
 use super::objects::{self, Client, Fixed};
 use super::requests::{self, Creation};
 use super::rules::broken;
+use super::started::Started;
 use super::{Connector, completion_limit, ok, trace};
 use crate::cpu::irql;
 use crate::memory;
 use crate::ndis::Miniport;
 use crate::verifier::Rule;
-use ndk_sys::{NDIS_STATUS, NDK_ADAPTER_INFO, NDK_VERSION, NTSTATUS};
+use ndk_sys::{
+    NDIS_STATUS, NDK_ADAPTER_FLAG_CQ_INTERRUPT_MODERATION_SUPPORTED, NDK_ADAPTER_FLAG_CQ_RESIZE_SUPPORTED,
+    NDK_ADAPTER_FLAG_IN_ORDER_DMA_SUPPORTED, NDK_ADAPTER_FLAG_LOOPBACK_CONNECTIONS_SUPPORTED,
+    NDK_ADAPTER_FLAG_MULTI_ENGINE_SUPPORTED, NDK_ADAPTER_FLAG_RDMA_READ_LOCAL_INVALIDATE_SUPPORTED,
+    NDK_ADAPTER_FLAG_RDMA_READ_SINK_NOT_REQUIRED, NDK_ADAPTER_INFO, NDK_VERSION, NTSTATUS,
+};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -49,7 +55,34 @@ impl Adapter {
     pub fn info(&self) -> Result<NDK_ADAPTER_INFO, NTSTATUS> {
         let (status, bytes, _) = self.query_info(Some(size_of::<NDK_ADAPTER_INFO>()));
         ok(status)?;
-        Ok(memory::read(bytes.as_ptr().addr()))
+        let info = memory::read(bytes.as_ptr().addr());
+        self.check_info(&info);
+        Ok(info)
+    }
+
+    fn check_info(&self, info: &NDK_ADAPTER_INFO) {
+        let NDK_VERSION { Major, Minor } = self.version();
+        let known = NDK_ADAPTER_FLAG_IN_ORDER_DMA_SUPPORTED
+            | NDK_ADAPTER_FLAG_RDMA_READ_SINK_NOT_REQUIRED
+            | NDK_ADAPTER_FLAG_CQ_INTERRUPT_MODERATION_SUPPORTED
+            | NDK_ADAPTER_FLAG_MULTI_ENGINE_SUPPORTED
+            | NDK_ADAPTER_FLAG_RDMA_READ_LOCAL_INVALIDATE_SUPPORTED
+            | NDK_ADAPTER_FLAG_CQ_RESIZE_SUPPORTED
+            | NDK_ADAPTER_FLAG_LOOPBACK_CONNECTIONS_SUPPORTED;
+        let what = if (info.Version.Major, info.Version.Minor) != (Major, Minor) {
+            "another version than the adapter object"
+        } else if info.FRMRPageCount < 16 {
+            "an FRMRPageCount below 16"
+        } else if info.AdapterFlags & !known != 0 {
+            "AdapterFlags that NDKPI does not know"
+        } else {
+            return;
+        };
+        broken(
+            Rule::NdkAdapterInfo,
+            format!("NdkQueryAdapterInfo says {what}"),
+            "Fill NDK_ADAPTER_INFO in for the version that the adapter was opened with.",
+        )
     }
 
     /// `NdkQueryAdapterInfo` with room for so many bytes, or without a buffer: status, the buffer, and the size that the
@@ -104,12 +137,28 @@ impl Adapter {
     }
 
     fn create(&self, kind: Kind, name: &'static str, arguments: &[u64]) -> Result<Arc<Fixed>, NTSTATUS> {
+        self.start_create(kind, name, arguments, |fixed| fixed).wait()
+    }
+
+    /// Starts the creation of a child. `wrap` makes what the caller gets.
+    pub(super) fn start_create<T>(
+        &self,
+        kind: Kind,
+        name: &'static str,
+        arguments: &[u64],
+        wrap: impl FnOnce(Arc<Fixed>) -> T + Send + 'static,
+    ) -> Started<T> {
         let creation = Creation {
             kind,
             version: self.version(),
             antecedents: vec![self.fixed.id],
+            context: 0,
         };
-        requests::create(&self.fixed, name, arguments, &creation)
+        requests::start_create(&self.fixed, name, arguments, &creation, wrap)
+    }
+
+    pub(super) fn fixed(&self) -> &Arc<Fixed> {
+        &self.fixed
     }
 
     /// Calls any function of the dispatch table that returns a status inline, with the arguments after the adapter itself.

@@ -1,7 +1,7 @@
 //! What a provider calls: completions and events.
 
 use super::rules::broken;
-use super::{listener, requests};
+use super::{events, listener, requests};
 use crate::cpu::thunk;
 use crate::exports;
 use crate::verifier::Rule;
@@ -15,6 +15,9 @@ exports! {
         NdkRequestCompletion = function(request_completion);
         NdkCreateCompletion = function(create_completion);
         NdkConnectEventCallback = function(connect_event);
+        NdkCqNotificationCallback = function(cq_notification);
+        NdkSrqNotificationCallback = function(srq_notification);
+        NdkDisconnectEventCallback = function(disconnect_event);
         Dispatch = function(dispatch_used);
     }
 }
@@ -27,6 +30,12 @@ pub(super) const REQUEST: &str = "NdkRequestCompletion";
 pub(super) const CREATE: &str = "NdkCreateCompletion";
 /// `NDK_FN_CONNECT_EVENT_CALLBACK`
 pub(super) const CONNECT_EVENT: &str = "NdkConnectEventCallback";
+/// `NDK_FN_CQ_NOTIFICATION_CALLBACK`
+pub(super) const CQ_NOTIFICATION: &str = "NdkCqNotificationCallback";
+/// `NDK_FN_SRQ_NOTIFICATION_CALLBACK`
+pub(super) const SRQ_NOTIFICATION: &str = "NdkSrqNotificationCallback";
+/// `NDK_FN_DISCONNECT_EVENT_CALLBACK`
+pub(super) const DISCONNECT: &str = "NdkDisconnectEventCallback";
 const DISPATCH: &str = "Dispatch";
 
 /// The address by which a provider calls one of them.
@@ -60,6 +69,18 @@ extern "win64" fn create_completion(context: u64, status: NTSTATUS, object: usiz
 
 extern "win64" fn connect_event(context: u64, connector: usize) {
     listener::connect_event(context, connector);
+}
+
+extern "win64" fn cq_notification(context: u64, status: NTSTATUS) {
+    events::deliver(CQ_NOTIFICATION, context, Some(status));
+}
+
+extern "win64" fn srq_notification(context: u64, status: NTSTATUS) {
+    events::deliver(SRQ_NOTIFICATION, context, Some(status));
+}
+
+extern "win64" fn disconnect_event(context: u64) {
+    events::deliver(DISCONNECT, context, None);
 }
 
 extern "win64" fn dispatch_used() {

@@ -5,7 +5,10 @@ use super::guarded::room_text;
 use super::listener::{finish, get_address, get_address_raw};
 use super::objects::{self, Fixed};
 use super::requests::{self, Closing};
-use ndk_sys::NTSTATUS;
+use super::rules;
+use crate::verifier::Rule;
+use ndk_sys::{NTSTATUS, STATUS_BUFFER_TOO_SMALL, STATUS_SUCCESS};
+use parking_lot::Mutex;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -14,6 +17,8 @@ use std::sync::Arc;
 pub struct Connector {
     fixed: Arc<Fixed>,
     open: bool,
+    /// The size of its connection data.
+    required: Mutex<Option<u32>>,
 }
 
 /// What `NdkGetConnectionData` gives.
@@ -42,7 +47,15 @@ pub struct RawConnectionData {
 
 impl Connector {
     pub(super) fn new(fixed: Arc<Fixed>) -> Self {
-        Self { fixed, open: true }
+        Self {
+            fixed,
+            open: true,
+            required: Mutex::default(),
+        }
+    }
+
+    pub(super) fn fixed(&self) -> &Arc<Fixed> {
+        &self.fixed
     }
 
     /// A number that no other object has.
@@ -99,12 +112,45 @@ impl Connector {
         let arguments = [inbound.address(), outbound.address(), address, size.address()].map(|at| at as u64);
         let detail = || format!("{}, length {length}", room_text(room));
         let status = objects::invoke_now(&self.fixed, "NdkGetConnectionData", &arguments, detail);
-        RawConnectionData {
+        let answer = RawConnectionData {
             status,
             limits: [inbound.read(), outbound.read()],
             buffer: buffer.map(|buffer| buffer.bytes()).unwrap_or_default(),
             length: size.read(),
+        };
+        self.check_connection_data(room, length, &answer);
+        answer
+    }
+
+    /// What NDKPI promises of the size: the provider's required size, whatever the buffer is.
+    fn check_connection_data(&self, room: Option<usize>, length: u32, answer: &RawConnectionData) {
+        let RawConnectionData {
+            status,
+            buffer,
+            length: required,
+            ..
+        } = answer;
+        if !matches!(*status, STATUS_SUCCESS | STATUS_BUFFER_TOO_SMALL) || room.is_none() && length != 0 {
+            return;
         }
+        let before = self.required.lock().replace(*required);
+        let fits = room.is_none() || length >= *required;
+        let stored = length.min(*required) as usize;
+        let beyond = buffer.iter().skip(stored).any(|&byte| byte != 0xEE);
+        let what = if before.is_some_and(|before| before != *required) {
+            "another size than before"
+        } else if fits != (*status == STATUS_SUCCESS) {
+            "a status that says the contrary of the size"
+        } else if beyond {
+            "more bytes than the buffer's length and the size allow"
+        } else {
+            return;
+        };
+        rules::broken(
+            Rule::NdkConnectionData,
+            format!("NdkGetConnectionData of {} stored {what}", self.fixed.label()),
+            "Store the required size always; copy as much as fits; return STATUS_SUCCESS if that is all, else STATUS_BUFFER_TOO_SMALL.",
+        )
     }
 
     /// `NdkGetLocalAddress`.
@@ -156,6 +202,12 @@ impl Connector {
     fn close_now(&mut self) -> Closing {
         self.open = false;
         requests::close(&self.fixed, "NdkCloseConnector")
+    }
+}
+
+impl std::fmt::Debug for Connector {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.fixed.label())
     }
 }
 

@@ -173,8 +173,13 @@ impl Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        if self.open.load(Ordering::Acquire) {
-            finish(self.start_close());
+        if !self.open.load(Ordering::Acquire) {
+            return;
+        }
+        let closing = self.start_close();
+        // While connectors of it are open the close pends.
+        if objects::successors(self.fixed.id) == 0 {
+            finish(closing);
         }
     }
 }

@@ -3,9 +3,14 @@
 //!
 //! | module | what |
 //! |---|---|
-//! | [`adapter`], [`listener`], [`connector`] | the objects, as a consumer holds them |
+//! | [`adapter`], [`listener`], [`connector`], `connect`, [`cq`], `pd`, `mr`, `srq`, `qp`, `lam`, `shared_endpoint` | the objects, as a consumer holds them |
+//! | `handle` | what they have in common: closing |
+//! | [`pair`] | two ends of a connection |
+//! | `memory` | what is registered and mapped |
 //! | `objects` | the live objects of all providers: adoption, antecedents, close |
-//! | `requests` | calls that may pend, and their completions |
+//! | `requests`, `started` | calls that may pend, and their completions |
+//! | `work` | work requests, their completions, and the rules for both |
+//! | `events` | event callbacks |
 //! | `callbacks` | what providers call |
 //! | [`consumer`] | consumers that are drivers |
 //! | `kind` | the object types and their dispatch tables |
@@ -18,23 +23,48 @@
 
 pub mod adapter;
 mod callbacks;
+mod connect;
 pub mod connector;
 pub mod consumer;
+pub mod cq;
+mod events;
 pub mod guarded;
+mod handle;
 mod incoming;
 mod kind;
+mod lam;
 pub mod listener;
+mod memory;
+mod mr;
 mod objects;
+pub mod pair;
+mod pd;
+mod qp;
 mod requests;
 mod rules;
+mod shared_endpoint;
 pub mod sockaddr;
+mod srq;
+mod started;
 pub mod trace;
+mod work;
 
 pub use adapter::Adapter;
+pub use connect::{ConnectOptions, DisconnectEvent};
 pub use connector::{ConnectionData, Connector};
+pub use cq::{Cq, CqFunctions, Notify, WorkResult, WorkResultEx};
 pub use incoming::Incoming;
+pub use lam::{Lam, RawLam, mapping_size};
 pub use listener::Listener;
+pub use memory::{Memory, MemoryOptions, Sge};
+pub use mr::{Mr, Mw};
+pub use pair::{End, Pair, PairOptions};
+pub use pd::{Pd, QpConfig};
+pub use qp::{FastRegistration, Qp};
 pub use requests::Closing;
+pub use shared_endpoint::SharedEndpoint;
+pub use srq::Srq;
+pub use started::Started;
 
 use ndk_sys::{NDK_VERSION, NTSTATUS};
 use std::time::Duration;

@@ -2,7 +2,7 @@
 
 use super::kind::Kind;
 use super::rules::{self, broken};
-use super::{callbacks, consumer, trace};
+use super::{callbacks, consumer, trace, work};
 use crate::cpu::call::call;
 use crate::cpu::irql;
 use crate::cpu::thread;
@@ -64,6 +64,8 @@ struct Object {
     requests: usize,
     /// Completion callbacks that are running; those of closes not included.
     callbacks: usize,
+    /// Its disconnect event has come.
+    disconnected: bool,
 }
 
 #[derive(Default)]
@@ -183,6 +185,7 @@ pub(super) fn adopt_for(
         events: 0,
         requests: 0,
         callbacks: 0,
+        disconnected: false,
     };
     objects.live.insert(id, object);
     drop(objects);
@@ -289,6 +292,60 @@ fn take_over(
     })
 }
 
+/// The functions by which a connector comes to depend on further objects, which are their first arguments.
+const CONNECTING: [(&str, usize); 4] = [
+    ("NdkConnect", 1),
+    ("NdkConnectWithSharedEndpoint", 2),
+    ("NdkAccept", 1),
+    ("NdkAcceptEx", 1),
+];
+
+fn depend_by_call(fixed: &Fixed, name: &str, arguments: &[u64]) {
+    let Some(&(_, count)) = CONNECTING.iter().find(|(function, _)| *function == name) else {
+        return;
+    };
+    let mut objects = OBJECTS.lock();
+    for &address in &arguments[..count] {
+        let at = |other: &&mut Object| other.fixed.address as u64 == address && other.state == State::Open;
+        let Some(antecedent) = objects.live.values_mut().find(at) else {
+            continue;
+        };
+        antecedent.successors += 1;
+        let id = antecedent.fixed.id;
+        if let Some(connector) = objects.live.get_mut(&fixed.id) {
+            connector.antecedents.push(id);
+        }
+    }
+}
+
+/// A call has failed: a connector that was to be connected by it depends on its QP and shared endpoint no more.
+pub(super) fn failed(id: Id, call: &str) {
+    if !CONNECTING.iter().any(|(function, _)| *function == call) {
+        return;
+    }
+    let mut objects = OBJECTS.lock();
+    let Some(mut antecedents) = objects
+        .live
+        .get_mut(&id)
+        .map(|connector| std::mem::take(&mut connector.antecedents))
+    else {
+        return;
+    };
+    antecedents.retain(|antecedent| {
+        let Some(antecedent) = objects.live.get_mut(antecedent) else {
+            return true;
+        };
+        let ends = matches!(antecedent.fixed.kind, Kind::Qp | Kind::SharedEndpoint);
+        if ends {
+            antecedent.successors -= 1;
+        }
+        !ends
+    });
+    if let Some(connector) = objects.live.get_mut(&id) {
+        connector.antecedents = antecedents;
+    }
+}
+
 /// How many objects have this one as an antecedent and are not closed.
 pub(super) fn successors(id: Id) -> usize {
     OBJECTS.lock().live.get(&id).map_or(0, |object| object.successors)
@@ -339,6 +396,7 @@ pub(super) fn invoke(
         "NDK functions are called at DISPATCH_LEVEL or below"
     );
     fixed.check_untouched();
+    depend_by_call(fixed, name, arguments);
     trace::add(trace::What::Call, name, || (fixed.label(), detail()));
     let mut all = vec![fixed.address as u64];
     all.extend_from_slice(arguments);
@@ -387,8 +445,16 @@ pub(super) fn begin_event(id: Id, name: &'static str, alone: bool) -> Arc<Fixed>
     };
     let overlaps = alone && object.events != 0;
     object.events += 1;
+    let again = name.starts_with(callbacks::DISCONNECT) && std::mem::replace(&mut object.disconnected, true);
     let fixed = Arc::clone(&object.fixed);
     drop(objects);
+    if again {
+        broken(
+            Rule::NdkDisconnectEventTwice,
+            format!("{name} of {} was called a second time", fixed.label()),
+            "Tell the consumer once that the connection has ended.",
+        )
+    }
     if overlaps {
         broken(
             Rule::NdkConnectEventOverlap,
@@ -492,6 +558,7 @@ pub(super) fn end_close(id: Id) {
         }
     }
     drop(objects);
+    work::closed(&object.fixed);
     if object.fixed.client == Client::Driver {
         consumer::remove(&object.fixed);
     }

@@ -4,7 +4,8 @@ use super::guarded::Guarded;
 use super::kind::Kind;
 use super::objects::{self, Fixed, Id};
 use super::rules::{self, broken};
-use super::{callbacks, completion_limit, trace};
+use super::started::Started;
+use super::{callbacks, completion_limit, trace, work};
 use crate::cpu::irql;
 use crate::memory;
 use crate::verifier::Rule;
@@ -24,11 +25,15 @@ pub(super) struct Creation {
     pub kind: Kind,
     pub version: NDK_VERSION,
     pub antecedents: Vec<Id>,
+    /// What the consumer knows a QP by.
+    pub context: u64,
 }
 
 impl Creation {
     pub(super) fn adopt(&self, address: usize) -> Arc<Fixed> {
-        objects::adopt(self.kind, address, self.version, &self.antecedents)
+        let fixed = objects::adopt(self.kind, address, self.version, &self.antecedents);
+        work::adopted(&fixed, &self.antecedents, self.context);
+        fixed
     }
 }
 
@@ -128,6 +133,11 @@ pub(super) fn end_call(context: u64, status: NTSTATUS) {
         requests.inline.insert(context);
         requests.active.remove(&context)
     });
+    if status < 0
+        && let Some(request) = &request
+    {
+        objects::failed(request.object, request.call);
+    }
     // A close that was completed is not there any more.
     if request.is_none_or(|request| request.completed) {
         rules::not_pending("The request", false)
@@ -162,6 +172,9 @@ pub(super) fn complete(callback: &'static str, context: u64, status: NTSTATUS, o
         (label.clone(), format!("{call}: {}", trace::status_name(status)))
     });
     rules::check_completion_status(call, status);
+    if status < 0 {
+        objects::failed(id, call);
+    }
     if callback != callbacks::CLOSE {
         objects::count_callback(id, 1);
     }
@@ -210,7 +223,7 @@ fn finish(context: u64, object: Id, callback: &str, completion: Completion, deli
 
 /// Waits for the completion of a request that has pended, at PASSIVE; the deadline is a violation. `None` for a close,
 /// which is forgotten when it completes.
-fn wait(context: u64) -> Option<Completion> {
+pub(super) fn wait(context: u64) -> Option<Completion> {
     assert!(
         irql::current() == irql::PASSIVE_LEVEL,
         "completions are waited for at PASSIVE_LEVEL"
@@ -238,6 +251,16 @@ pub(super) fn request(
     arguments: &[u64],
     detail: impl FnOnce() -> String,
 ) -> NTSTATUS {
+    start_request(object, call, arguments, detail).wait_status()
+}
+
+/// As [`request`], without the wait.
+pub(super) fn start_request(
+    object: &Fixed,
+    call: &'static str,
+    arguments: &[u64],
+    detail: impl FnOnce() -> String,
+) -> Started<()> {
     let context = begin(call, object, Purpose::Request, None);
     let mut all = arguments.to_vec();
     all.extend([callbacks::address_of(callbacks::REQUEST), context]);
@@ -245,23 +268,24 @@ pub(super) fn request(
     let status = objects::returned(object, call, result);
     rules::check_status(call, status, true);
     end_call(context, status);
-    if status == STATUS_PENDING {
-        wait(context).map_or(status, |completion| completion.status)
-    } else {
-        status
+    match status {
+        STATUS_PENDING => Started::later(context, |_| ()),
+        status => Started::now(status, super::ok(status)),
     }
 }
 
 /// What an out parameter holds before the call.
 pub(super) const UNTOUCHED: u8 = 0xEE;
 
-/// Calls a creation, whose last three parameters are the completion, its context and the out parameter.
-pub(super) fn create(
+/// Calls a creation, whose last three parameters are the completion, its context and the out parameter. `wrap` makes what
+/// the caller gets.
+pub(super) fn start_create<T>(
     parent: &Fixed,
     call: &'static str,
     arguments: &[u64],
     creation: &Creation,
-) -> Result<Arc<Fixed>, NTSTATUS> {
+    wrap: impl FnOnce(Arc<Fixed>) -> T + Send + 'static,
+) -> Started<T> {
     let context = begin(call, parent, Purpose::Create(creation.clone()), None);
     let out = Guarded::filled(8, UNTOUCHED);
     let mut all = arguments.to_vec();
@@ -276,14 +300,11 @@ pub(super) fn create(
     end_call(context, status);
     let object = created(call, status, &out);
     match status {
-        STATUS_SUCCESS => Ok(creation.adopt(object)),
-        STATUS_PENDING => {
-            let completion = wait(context);
-            completion.map_or(Err(status), |completion| {
-                completion.created.ok_or(completion.status)
-            })
-        }
-        failure => Err(failure),
+        STATUS_SUCCESS => Started::now(status, Ok(wrap(creation.adopt(object)))),
+        STATUS_PENDING => Started::later(context, |created| {
+            wrap(created.expect("a creation that succeeds brings an object"))
+        }),
+        failure => Started::now(failure, Err(failure)),
     }
 }
 
@@ -298,6 +319,14 @@ pub(super) fn created(call: &str, status: NTSTATUS, out: &Guarded) -> usize {
         )
     }
     if touched { memory::read(out.address()) } else { 0 }
+}
+
+/// Whether a request that has pended is completed, and its callback has returned.
+pub(super) fn is_complete(context: u64) -> bool {
+    with(|requests| {
+        let request = requests.active.get(&context);
+        request.is_none_or(|request| request.completion.is_some())
+    })
 }
 
 /// A close that has been called.

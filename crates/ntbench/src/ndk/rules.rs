@@ -1,10 +1,22 @@
 //! The rules of NDKPI that a provider must keep, as reports. Sources: the pages of the NDK functions and callbacks, "NDKPI
 //! Object Lifetime Requirements" and "NDKPI Completion Handling Requirements".
 
+use super::callbacks::CQ_NOTIFICATION;
 use super::trace::status_name;
 use crate::cpu::{irql, thread};
 use crate::verifier::{BugCheck, Rule, Violation};
-use ndk_sys::{NTSTATUS, STATUS_PENDING, STATUS_SUCCESS};
+use ndk_sys::{
+    NTSTATUS, STATUS_ACCESS_VIOLATION, STATUS_ADDRESS_ALREADY_EXISTS, STATUS_BUFFER_OVERFLOW,
+    STATUS_BUFFER_TOO_SMALL, STATUS_CANCELLED, STATUS_CONNECTION_ABORTED, STATUS_CONNECTION_ACTIVE,
+    STATUS_CONNECTION_INVALID, STATUS_CONNECTION_REFUSED, STATUS_DATA_OVERRUN, STATUS_DEVICE_BUSY,
+    STATUS_DEVICE_DATA_ERROR, STATUS_DEVICE_NOT_READY, STATUS_DEVICE_REMOVED, STATUS_HOST_UNREACHABLE,
+    STATUS_IMPLEMENTATION_LIMIT, STATUS_INSUFFICIENT_RESOURCES, STATUS_INTERNAL_ERROR,
+    STATUS_INVALID_ADDRESS, STATUS_INVALID_BUFFER_SIZE, STATUS_INVALID_DEVICE_REQUEST,
+    STATUS_INVALID_DEVICE_STATE, STATUS_INVALID_HANDLE, STATUS_INVALID_PARAMETER,
+    STATUS_INVALID_PARAMETER_MIX, STATUS_IO_TIMEOUT, STATUS_NETWORK_UNREACHABLE, STATUS_NOT_SUPPORTED,
+    STATUS_PENDING, STATUS_REMOTE_RESOURCES, STATUS_SHARING_VIOLATION, STATUS_SUCCESS,
+    STATUS_TOO_MANY_ADDRESSES,
+};
 
 /// Driver Verifier has no codes for NDK: all have `DRIVER_VERIFIER_DETECTED_VIOLATION` with this number, and parameter 2
 /// is the place of the rule in the list of rules.
@@ -33,6 +45,110 @@ pub(super) fn check_status(name: &str, status: NTSTATUS, may_pend: bool) {
             "Return STATUS_SUCCESS, an error, or, from functions with a completion callback, STATUS_PENDING.",
         )
     }
+    check_failure(name, status);
+}
+
+/// What a device that fails, or memory that is out, may make of any function. `status.rs` of a provider gives them names.
+const GENERAL: &[NTSTATUS] = &[
+    STATUS_INSUFFICIENT_RESOURCES,
+    STATUS_INVALID_PARAMETER,
+    STATUS_INVALID_DEVICE_REQUEST,
+    STATUS_INVALID_DEVICE_STATE,
+    STATUS_INVALID_HANDLE,
+    STATUS_DEVICE_NOT_READY,
+    STATUS_DEVICE_REMOVED,
+    STATUS_DEVICE_DATA_ERROR,
+    STATUS_DEVICE_BUSY,
+    STATUS_INTERNAL_ERROR,
+    STATUS_IO_TIMEOUT,
+    STATUS_NOT_SUPPORTED,
+    STATUS_ACCESS_VIOLATION,
+];
+
+/// What connecting may end with.
+const CONNECT: &[NTSTATUS] = &[
+    STATUS_NETWORK_UNREACHABLE,
+    STATUS_HOST_UNREACHABLE,
+    STATUS_CONNECTION_REFUSED,
+    STATUS_SHARING_VIOLATION,
+    STATUS_INVALID_ADDRESS,
+    STATUS_TOO_MANY_ADDRESSES,
+    STATUS_ADDRESS_ALREADY_EXISTS,
+    STATUS_INVALID_BUFFER_SIZE,
+    STATUS_CANCELLED,
+    STATUS_CONNECTION_ACTIVE,
+    STATUS_CONNECTION_INVALID,
+    STATUS_CONNECTION_ABORTED,
+];
+
+/// What else a function is documented to fail with (the pages of NDKPI; where they are silent, those of NDSPI).
+fn documented(name: &str) -> &'static [NTSTATUS] {
+    match name {
+        "NdkQueryAdapterInfo" | "NdkGetLocalAddress" | "NdkGetPeerAddress" | "NdkGetConnectionData" => {
+            &[STATUS_BUFFER_TOO_SMALL, STATUS_CONNECTION_INVALID]
+        }
+        "NdkBuildLAM" => &[STATUS_BUFFER_TOO_SMALL],
+        "NdkControlCqInterruptModeration" => &[STATUS_INVALID_PARAMETER_MIX],
+        "NdkCreateSharedEndpoint" | "NdkListen" => &[
+            STATUS_SHARING_VIOLATION,
+            STATUS_TOO_MANY_ADDRESSES,
+            STATUS_INVALID_ADDRESS,
+        ],
+        "NdkInitializeFastRegisterMr" => &[STATUS_IMPLEMENTATION_LIMIT],
+        "NdkConnect" | "NdkConnectWithSharedEndpoint" | "NdkAccept" | "NdkAcceptEx" => CONNECT,
+        "NdkCompleteConnect" | "NdkCompleteConnectEx" | "NdkDisconnect" => &[
+            STATUS_CONNECTION_INVALID,
+            STATUS_CONNECTION_ABORTED,
+            STATUS_CANCELLED,
+        ],
+        "NdkReject" => &[
+            STATUS_CONNECTION_ABORTED,
+            STATUS_CONNECTION_INVALID,
+            STATUS_INVALID_BUFFER_SIZE,
+            STATUS_NETWORK_UNREACHABLE,
+            STATUS_HOST_UNREACHABLE,
+        ],
+        "NdkSend"
+        | "NdkSendAndInvalidate"
+        | "NdkWrite"
+        | "NdkRead"
+        | "NdkInvalidate"
+        | "NdkBind"
+        | "NdkFastRegister"
+        | "NdkReceive"
+        | "NdkSrqReceive" => &[
+            STATUS_CONNECTION_INVALID,
+            STATUS_REMOTE_RESOURCES,
+            STATUS_DATA_OVERRUN,
+            STATUS_BUFFER_OVERFLOW,
+        ],
+        _ => &[],
+    }
+}
+
+fn check_failure(name: &str, status: NTSTATUS) {
+    if status < 0 && !GENERAL.contains(&status) && !documented(name).contains(&status) {
+        broken(
+            Rule::NdkStatusOfFunction,
+            format!("{name} failed with {}", status_name(status)),
+            "Translate what went wrong to a status that the function is documented to fail with.",
+        )
+    }
+}
+
+/// Checks the status of a notification.
+pub(super) fn check_event_status(name: &str, status: NTSTATUS) {
+    let known = match name {
+        CQ_NOTIFICATION => &[STATUS_SUCCESS, STATUS_BUFFER_OVERFLOW, STATUS_INTERNAL_ERROR][..],
+        _ => &[STATUS_SUCCESS, STATUS_INTERNAL_ERROR],
+    };
+    if !known.contains(&status) {
+        broken(
+            Rule::NdkNotificationStatus,
+            format!("{name} was called with {}", status_name(status)),
+            "A CQ reports STATUS_SUCCESS, STATUS_BUFFER_OVERFLOW when it has overrun, or STATUS_INTERNAL_ERROR; an SRQ the first or the last.",
+        )
+    }
 }
 
 /// Checks the status of a close, which cannot fail.
@@ -55,6 +171,7 @@ pub(super) fn check_completion_status(name: &str, status: NTSTATUS) {
             "Complete with STATUS_SUCCESS or an error.",
         )
     }
+    check_failure(name, status);
 }
 
 /// Checks the state in which a provider calls a consumer.

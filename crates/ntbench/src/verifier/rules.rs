@@ -273,6 +273,52 @@ rules! {
     NdkConnectEventOverlap,
     /// Closing an adapter returns when all its objects are closed.
     NdkAdapterClosedWithObjects,
+    /// Functions fail only with statuses that are documented for them, or that a failing device explains.
+    NdkStatusOfFunction,
+    /// CQ and SRQ notifications have a status that NDKPI knows.
+    NdkNotificationStatus,
+    /// Notifications of one CQ come one after another.
+    NdkCqNotificationOverlap,
+    /// A CQ notifies once for each time that it is armed.
+    NdkCqNotArmed,
+    /// A CQ that is armed for solicited completions notifies for those and for errors only.
+    NdkCqNotSolicited,
+    /// A CQ that is armed notifies of the next completion.
+    NdkCqLostWakeup,
+    /// The threshold of an SRQ notifies once for each time that it is set.
+    NdkSrqNotArmed,
+    /// No more results are stored than were asked for.
+    NdkResultCount,
+    /// A request that was posted completes once at most; one whose post failed does not.
+    NdkResultUnknown,
+    /// Requests of a queue complete in the order in which they were posted.
+    NdkResultOrder,
+    /// A silent request that succeeds has no completion.
+    NdkResultSilent,
+    /// A completion has a status that its operation can have.
+    NdkResultStatus,
+    /// When a request has failed, the later ones of its queue are cancelled.
+    NdkResultAfterError,
+    /// A completion has the context of its QP, the type of its operation, and bytes that there was room for, and is in the CQ of its queue.
+    NdkResultFields,
+    /// Requests that are flushed complete before their QP is closed.
+    NdkRequestLost,
+    /// Deferred requests are processed when a later post fails.
+    NdkDeferredStuck,
+    /// A disconnect event comes once.
+    NdkDisconnectEventTwice,
+    /// Connection data has one size, is stored up to it and to the buffer's, and the status says whether that is all.
+    NdkConnectionData,
+    /// A logical address mapping has the pages of its memory, aligned, and their count.
+    NdkLam,
+    /// MDLs are left as they were.
+    NdkMdlChanged,
+    /// Tokens stay the same as long as a region is registered.
+    NdkToken,
+    /// The adapter's information agrees with itself and with its version.
+    NdkAdapterInfo,
+    /// Reserved counters are zero.
+    NdkReservedCounters,
 
     // NDK consumers
     /// Consumers call functions of the objects that they have, until they close them.

@@ -5,7 +5,7 @@ use super::super::kind::Kind;
 use super::super::objects::{self, Fixed, Id};
 use super::super::requests::{self, Completion, Creation, Deliver, Purpose};
 use super::super::rules::{self, broken};
-use super::super::{callbacks, trace};
+use super::super::{callbacks, trace, work};
 use super::events;
 use super::signature::{self, Shape, Signature};
 use crate::cpu::call::call;
@@ -41,7 +41,8 @@ pub(super) extern "win64" fn enter() -> u64 {
     let event = call.replace_event();
     match signature.shape {
         Shape::Status => status(call.invoke_now()),
-        Shape::Value => call.invoke(),
+        Shape::Post => status(work::post(&call.object, call.name, &call.arguments)),
+        Shape::Value => call.value(),
         Shape::Close => status(call.close()),
         Shape::Request(at) => status(call.request(at, event)),
         Shape::OptionalRequest(at) => status(call.optional_request(at)),
@@ -168,7 +169,36 @@ impl Call {
     }
 
     fn invoke_now(&self) -> NTSTATUS {
-        objects::invoke_now(&self.object, self.name, &self.arguments, || self.detail())
+        let status = objects::invoke_now(&self.object, self.name, &self.arguments, || self.detail());
+        if self.name == "NdkControlCqInterruptModeration" && status == STATUS_SUCCESS {
+            work::moderate(self.object.id, self.half(1), self.half(2));
+        }
+        status
+    }
+
+    /// An argument of 32 bits.
+    fn half(&self, at: usize) -> u32 {
+        u32::try_from(self.argument(at) & u64::from(u32::MAX)).unwrap_or(0)
+    }
+
+    /// Functions without a status; those of queues have rules of their own.
+    fn value(&self) -> u64 {
+        match self.name {
+            "NdkGetCqResults" | "NdkGetCqResultsEx" => {
+                let buffer = usize::try_from(self.argument(1)).unwrap_or(0);
+                let extended = self.name.ends_with("Ex");
+                work::results(&self.object, extended, buffer, self.half(2)).into()
+            }
+            "NdkArmCq" => {
+                work::arm(&self.object, self.half(1));
+                0
+            }
+            "NdkFlush" => {
+                work::flush(&self.object);
+                0
+            }
+            _ => self.invoke(),
+        }
     }
 
     /// Invokes a function that may pend.
@@ -204,6 +234,9 @@ impl Call {
         let deliver: Deliver = Box::new(move |completion| {
             deliver_to(callback, &[context, self::status(completion.status)]);
         });
+        if self.name == "NdkModifySrq" && self.half(2) != 0 {
+            work::srq_modified(self.object.id);
+        }
         let request = requests::begin(self.name, &self.object, Purpose::Request, Some(deliver));
         self.complete_by(at, callbacks::REQUEST, request);
         let status = self.start();
@@ -229,6 +262,11 @@ impl Call {
             kind,
             version: self.object.version,
             antecedents: self.antecedents(antecedents),
+            context: match self.name {
+                "NdkCreateQp" => self.argument(3),
+                "NdkCreateQpWithSrq" => self.argument(4),
+                _ => 0,
+            },
         };
         let created = move |completion: &Completion| {
             if let (Some(event), Some(object)) = (event, &completion.created) {

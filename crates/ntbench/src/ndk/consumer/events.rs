@@ -2,7 +2,7 @@
 
 use super::super::kind::Kind;
 use super::super::objects::{self, Fixed, Id};
-use super::super::{requests, rules, trace};
+use super::super::{events as shared, requests, rules, trace};
 pub(super) use super::signature::Event;
 use crate::cpu::call::call;
 use crate::cpu::thunk;
@@ -110,6 +110,7 @@ fn deliver(
     name: &'static str,
     context: u64,
     alone: bool,
+    status: Option<NTSTATUS>,
     arguments: impl FnOnce(&Registered, Id) -> (u64, String),
 ) {
     objects::check_callback(name);
@@ -121,23 +122,25 @@ fn deliver(
         rules::context(name, context)
     };
     let object = objects::begin_event(id, name, alone);
+    shared::begin(name, id, status);
     let (argument, detail) = arguments(&registered, id);
     trace::add(trace::What::Callback, name, || (object.label(), detail));
     let _ = call(registered.callback, &[registered.context, argument]);
     trace::add(trace::What::CallbackReturn, name, || {
         (object.label(), String::new())
     });
+    shared::end(name, id);
     objects::end_event(id);
 }
 
 fn with_status(name: &'static str, context: u64, status: NTSTATUS) {
-    deliver(name, context, false, |_, _| {
+    deliver(name, context, false, Some(status), |_, _| {
         (u64::from(status.cast_unsigned()), trace::status_name(status))
     });
 }
 
 extern "win64" fn connect_event(context: u64, connector: usize) {
-    deliver(CONNECT, context, true, |registered, listener| {
+    deliver(CONNECT, context, true, None, |registered, listener| {
         let antecedents = [registered.parent, listener];
         let connector = objects::adopt(Kind::Connector, connector, registered.version, &antecedents);
         (connector.address as u64, connector.label())
@@ -153,11 +156,11 @@ extern "win64" fn srq_notification(context: u64, status: NTSTATUS) {
 }
 
 extern "win64" fn disconnect_event(context: u64) {
-    deliver(DISCONNECT, context, false, |_, _| (0, String::new()));
+    deliver(DISCONNECT, context, false, None, |_, _| (0, String::new()));
 }
 
 extern "win64" fn disconnect_event_ex(context: u64, reason: u32) {
-    deliver(DISCONNECT_EX, context, false, |_, _| {
+    deliver(DISCONNECT_EX, context, false, None, |_, _| {
         (reason.into(), format!("reason {reason}"))
     });
 }

@@ -16,6 +16,8 @@ pub(super) enum Event {
 pub(super) enum Shape {
     /// When it returns, with a status.
     Status,
+    /// As `Status`, and it posts a work request: the consumer's request context is argument 1.
+    Post,
     /// When it returns, with something else than a status, or nothing.
     Value,
     /// The completion and its context are arguments 1 and 2.
@@ -134,11 +136,11 @@ fn connector(name: &str) -> Option<Signature> {
 fn post(name: &str) -> Option<Signature> {
     Some(match name {
         "NdkFlush" => plain(1, Shape::Value),
-        "NdkSend" => plain(5, Shape::Status),
-        "NdkReceive" | "NdkInvalidate" => plain(4, Shape::Status),
-        "NdkBind" | "NdkRead" | "NdkWrite" => plain(7, Shape::Status),
-        "NdkFastRegister" => plain(9, Shape::Status),
-        "NdkSendAndInvalidate" => plain(6, Shape::Status),
+        "NdkSend" => plain(5, Shape::Post),
+        "NdkReceive" | "NdkInvalidate" => plain(4, Shape::Post),
+        "NdkBind" | "NdkRead" | "NdkWrite" => plain(7, Shape::Post),
+        "NdkFastRegister" => plain(9, Shape::Post),
+        "NdkSendAndInvalidate" => plain(6, Shape::Post),
         _ => return None,
     })
 }
@@ -155,7 +157,7 @@ fn other(name: &str) -> Option<Signature> {
         "NdkGetRemoteTokenFromMr" | "NdkGetLocalTokenFromMr" | "NdkGetRemoteTokenFromMw" => {
             plain(1, Shape::Value)
         }
-        "NdkSrqReceive" => plain(4, Shape::Status),
+        "NdkSrqReceive" => plain(4, Shape::Post),
         _ => return None,
     })
 }
