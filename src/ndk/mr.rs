@@ -204,7 +204,7 @@ impl Mr {
         let input = MrRegister {
             base: mapping.base().into(),
             length: mapping.length().into(),
-            pages: table.as_ref().map_or(first, PageTable::root).into(),
+            pages: table.as_ref().map_or(first.unwrap_or(0), PageTable::root).into(),
             pdn: mr.pd.number().into(),
             access: access.into(),
             levels: table.as_ref().map_or(0, PageTable::levels),

@@ -49,6 +49,7 @@ pub fn conclude<T: Object>(object: PoolBox<T>) {
         // SAFETY: the consumer's callback, with the context that it gave for it; this is the only call.
         unsafe { completion(context) };
     }
+    drop(object);
 }
 
 /// The part of every object behind its public structure.

@@ -105,7 +105,9 @@ impl<T: Object> Creation<T> {
                 STATUS_SUCCESS
             }
             (result, object) => {
-                object.map(ObjectRef::discard);
+                if let Some(object) = object {
+                    object.discard();
+                }
                 result.err().unwrap_or(STATUS_SUCCESS)
             }
         }
