@@ -190,12 +190,8 @@ impl Mr {
     ) -> Result<(PoolBox<Request<Change>>, MrRegister), NTSTATUS> {
         let dma = mr.nic().dma();
         let count = mapping.page_count();
-        let mut first = 0;
-        mapping.for_each_page(|page| {
-            if first == 0 {
-                first = page
-            }
-        });
+        let mut first = None;
+        mapping.for_each_page(|page| first = first.or(Some(page)));
         let table = if count == 1 {
             None
         } else {
