@@ -193,10 +193,14 @@ impl CommandQueue {
         match wait {
             Wait::Passive(passive) => self.wait(device, passive, &ticket, opcode, mailbox),
             Wait::Spin => self.spin(device, &ticket, mailbox),
-            Wait::Post => match self.abandon(&ticket) {
-                None => Ok(Reply::Accepted),
-                Some(outcome) => self.finish(&ticket, outcome, mailbox),
-            },
+            Wait::Post => {
+                // A quick firmware is done by now.
+                self.poll(device);
+                match self.abandon(&ticket) {
+                    None => Ok(Reply::Accepted),
+                    Some(outcome) => self.finish(&ticket, outcome, mailbox),
+                }
+            }
         }
     }
 

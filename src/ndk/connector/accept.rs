@@ -69,6 +69,7 @@ impl Connector {
             data.limits = plan.qp.limits;
         }
         core.qp = Some(answer.qp);
+        core.has_claimed = true;
         core.change = Some(change);
         core.disconnect_event = answer.event;
         core.machine.accept(|| requester.request(connector))

@@ -107,6 +107,7 @@ impl Connector {
         core.addresses = Some((local, target.peer));
         core.endpoint = endpoint;
         core.qp = Some(target.qp);
+        core.has_claimed = true;
         core.change = Some(needs.change);
         core.data = None;
         if needs.to.is_some() {
@@ -163,6 +164,8 @@ impl Connector {
 impl Needs {
     fn new(connector: &ObjectRef<Connector>, local: IpAddr, peer: IpAddr) -> Result<Self, NTSTATUS> {
         let provider = connector.provider();
+        provider.gid_index(local)?;
+        provider.check_link()?;
         let to = provider.loopback(local, peer)?;
         let resolve = match to {
             Some(_) => None,

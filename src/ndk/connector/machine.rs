@@ -333,6 +333,15 @@ impl<R> Machine<R> {
         }
     }
 
+    /// A message could not be sent. What is repeated until it is answered, or need not arrive, is left to that.
+    pub fn on_not_sent(&mut self, action: CmAction, status: NTSTATUS) {
+        match action {
+            CmAction::Connect => self.on_connect_failed(status),
+            CmAction::Reply => self.on_reply_sent(Err(status)),
+            CmAction::Ready | CmAction::Disconnect | CmAction::Lost | CmAction::Close => {}
+        }
+    }
+
     /// The REQ could not be sent, or nobody has answered it.
     pub fn on_connect_failed(&mut self, status: NTSTATUS) {
         if self.phase == Phase::Connecting {

@@ -48,6 +48,8 @@ pub(super) struct Core {
     pub(super) claim: Option<Claim>,
     /// The antecedent that it is to connect or connects.
     pub(super) qp: Option<ObjectRef<Qp>>,
+    /// The queue pair belongs to this connector and to no other, and holds a reference to it.
+    pub(super) has_claimed: bool,
     /// How; known once the peer is.
     pub(super) qp_parameters: Option<QpParameters>,
     /// For commands about the queue pair; away while one is under way.
@@ -171,13 +173,21 @@ impl Connector {
     /// `NdkCloseConnector`, first half: cancels what is pending and ends what is there. What is under way keeps references
     /// until it is over, and the close waits for them.
     pub(super) fn shut_down(connector: &ObjectRef<Self>) {
+        connector.core.lock().machine.close();
+        Self::run(connector);
+        // The queue pair is flushed, or being flushed, if it has been used.
+        connector.give_claim_back();
+    }
+
+    /// The queue pair lets go of the connector. Without a lock.
+    pub(super) fn give_claim_back(&self) {
         let qp = {
-            let mut core = connector.core.lock();
-            core.machine.close();
+            let mut core = self.core.lock();
+            if !core::mem::take(&mut core.has_claimed) {
+                return;
+            }
             core.qp.clone()
         };
-        Self::run(connector);
-        // The queue pair lets go of the connector. It is flushed or being flushed if it has been used.
         if let Some(qp) = qp {
             qp.end_connect();
         }
@@ -251,6 +261,7 @@ impl Core {
             connection: None,
             claim: None,
             qp: None,
+            has_claimed: false,
             qp_parameters: None,
             change: None,
             endpoint: Endpoint::None,

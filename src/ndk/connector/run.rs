@@ -46,6 +46,7 @@ impl Connector {
 
     /// The attempt is over without harm.
     fn release(connector: &ObjectRef<Self>) {
+        connector.give_claim_back();
         let (qp, endpoint) = {
             let mut core = connector.core.lock();
             core.addresses = None;
@@ -55,9 +56,7 @@ impl Connector {
                 core::mem::replace(&mut core.endpoint, Endpoint::None),
             )
         };
-        if let Some(qp) = qp {
-            qp.end_connect();
-        }
+        drop(qp);
         connector.release_endpoint(endpoint);
     }
 
@@ -85,7 +84,13 @@ impl Connector {
             }
         };
         for outgoing in [first, second].iter().flatten() {
-            provider.post(outgoing);
+            if let Err(status) = provider.post(outgoing) {
+                connector.core.lock().machine.on_not_sent(action, status);
+            }
+        }
+        // Whoever tells all connectors that the device has failed may have come before this one was under way.
+        if let Some(status) = provider.device_failure() {
+            connector.core.lock().machine.on_device_failed(status);
         }
     }
 

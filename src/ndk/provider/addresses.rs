@@ -40,6 +40,18 @@ impl Provider {
             .ok_or(STATUS_INVALID_ADDRESS)
     }
 
+    /// Whether packets can be sent at all. Costs two register reads.
+    ///
+    /// # Errors
+    /// `STATUS_NETWORK_UNREACHABLE` without a link, `STATUS_DEVICE_NOT_READY` and `STATUS_DEVICE_REMOVED` without a device.
+    pub(in crate::ndk) fn check_link(&self) -> Result<(), NTSTATUS> {
+        match self.device_failure() {
+            Some(status) => Err(status),
+            None if self.nic.link().up => Ok(()),
+            None => Err(STATUS_NETWORK_UNREACHABLE),
+        }
+    }
+
     /// The way to the adapter itself, if that is where `peer` is.
     ///
     /// # Errors
@@ -58,7 +70,7 @@ impl Provider {
     /// The way from `local` to `peer`: asks NETIO, which asks the network, and waits for the answer.
     ///
     /// # Errors
-    /// `STATUS_NETWORK_UNREACHABLE` if there is no route or no link, `STATUS_HOST_UNREACHABLE` if nobody answers,
+    /// Those of [`Provider::check_link`], `STATUS_NETWORK_UNREACHABLE` if there is no route, `STATUS_HOST_UNREACHABLE` if nobody answers,
     /// `STATUS_INVALID_ADDRESS` if `local` is not the adapter's, `STATUS_INSUFFICIENT_RESOURCES`.
     pub(in crate::ndk) fn resolve(
         &self,
@@ -66,9 +78,7 @@ impl Provider {
         local: SocketAddr,
         peer: SocketAddr,
     ) -> Result<AddressHandle, NTSTATUS> {
-        if !self.nic.link().up {
-            return Err(STATUS_NETWORK_UNREACHABLE);
-        }
+        self.check_link()?;
         let (source, destination) = (address::to_inet(local), address::to_inet(peer));
         let mac = route::resolve(passive, self.luid, &source, &destination)?;
         self.way(local.ip(), peer.ip(), mac)

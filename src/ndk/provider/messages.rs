@@ -59,12 +59,18 @@ impl Provider {
         self.carry_out(reaction);
     }
 
+    /// Why nothing can be sent any more.
+    pub(in crate::ndk) fn device_failure(&self) -> Option<NTSTATUS> {
+        match self.nic.health() {
+            Health::Working => None,
+            Health::Removed => Some(STATUS_DEVICE_REMOVED),
+            Health::Dead => Some(STATUS_DEVICE_NOT_READY),
+        }
+    }
+
     /// The device has failed or is gone: whoever waits for a peer is told so. At most `DISPATCH_LEVEL`, without a lock.
     pub fn on_device_failed(&self) {
-        let status = match self.nic.health() {
-            Health::Removed => STATUS_DEVICE_REMOVED,
-            Health::Working | Health::Dead => STATUS_DEVICE_NOT_READY,
-        };
+        let Some(status) = self.device_failure() else { return };
         let mut cursor = 0;
         loop {
             let next = self.cm().next_owner(&mut cursor);
@@ -77,7 +83,7 @@ impl Provider {
 
     fn carry_out(&self, reaction: Reaction<ObjectRef<Listener>, ObjectRef<Connector>>) {
         if let Some(outgoing) = reaction.send {
-            self.post(&outgoing);
+            let _repeated = self.post(&outgoing);
         }
         match reaction.event {
             None => {}
@@ -86,7 +92,7 @@ impl Provider {
                 if Listener::deliver(request).is_err() {
                     let refusal = self.cm().refuse(now(), connection);
                     if let Some(refusal) = refusal {
-                        self.post(&refusal);
+                        let _repeated = self.post(&refusal);
                     }
                 }
             }
@@ -134,11 +140,15 @@ impl Provider {
         closed.send
     }
 
-    /// Sends without waiting for the firmware. A MAD that cannot be posted is lost like one on the wire: the peer's
+    /// Sends without waiting for the firmware.
+    ///
+    /// # Errors
+    /// What the firmware says, if it does so at once. A MAD that is not sent is lost like one on the wire: the peer's
     /// retransmission, or ours, brings it up again.
-    pub(in crate::ndk) fn post(&self, outgoing: &Outgoing) {
-        let _lost = self
-            .nic
-            .cm_send(Wait::Post, &datagram::destination(&outgoing.to), &outgoing.mad);
+    pub(in crate::ndk) fn post(&self, outgoing: &Outgoing) -> Result<(), NTSTATUS> {
+        self.nic
+            .cm_send(Wait::Post, &datagram::destination(&outgoing.to), &outgoing.mad)
+            .map(|_| ())
+            .map_err(|error| status::of_command_error(&error).status)
     }
 }
