@@ -70,7 +70,9 @@ impl Provider {
 
     /// The device has failed or is gone: whoever waits for a peer is told so. At most `DISPATCH_LEVEL`, without a lock.
     pub fn on_device_failed(&self) {
-        let Some(status) = self.device_failure() else { return };
+        let Some(status) = self.device_failure() else {
+            return;
+        };
         let mut cursor = 0;
         loop {
             let next = self.cm().next_owner(&mut cursor);
