@@ -69,6 +69,36 @@ pub fn run(path: &Path, service: &str) -> Result<(), CheckError> {
     run_with(path, service, None)
 }
 
+/// The name of the service as which [`run_beside`] loads the provider: the faults of `wrong.sys` have one of that name.
+const PROVIDER_SERVICE: &str = "none-miniport";
+
+/// Checks the NDK consumer at `path`, loaded as `service` while `provider` runs with one adapter: it is loaded, and unloaded.
+///
+/// # Errors
+/// See [`CheckError`].
+pub fn run_beside(provider: &Path, path: &Path, service: &str) -> Result<(), CheckError> {
+    let kernel = boot(None);
+    let mut driver = kernel.load(provider, PROVIDER_SERVICE)?;
+    let status = driver.start();
+    if status < 0 {
+        driver.unload();
+        return Err(CheckError::Entry(status));
+    }
+    let adapter = start_adapter(&driver)?;
+    let mut consumer = kernel.load(path, service)?;
+    let status = consumer.start();
+    consumer.unload();
+    adapter.pause();
+    adapter.halt();
+    driver.unload();
+    kernel.settle();
+    if status < 0 {
+        Err(CheckError::Entry(status))
+    } else {
+        Ok(())
+    }
+}
+
 /// How often a driver was run with failing allocations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LowResources {
@@ -99,13 +129,17 @@ pub fn run_low_resources(path: &Path, service: &str) -> Result<LowResources, Che
     unreachable!("a driver has a finite number of call stacks")
 }
 
-fn run_with(path: &Path, service: &str, fault_injection: Option<BTreeSet<String>>) -> Result<(), CheckError> {
-    let kernel = Kernel::boot(&Config {
+fn boot(fault_injection: Option<BTreeSet<String>>) -> Kernel {
+    Kernel::boot(&Config {
         echo_debug: false,
         limits: LIMITS,
         fault_injection,
         ..Config::default()
-    });
+    })
+}
+
+fn run_with(path: &Path, service: &str, fault_injection: Option<BTreeSet<String>>) -> Result<(), CheckError> {
+    let kernel = boot(fault_injection);
     let mut driver = kernel.load(path, service)?;
     let status = driver.start();
     if status < 0 {
@@ -123,7 +157,8 @@ fn run_with(path: &Path, service: &str, fault_injection: Option<BTreeSet<String>
     result
 }
 
-fn miniport(driver: &Driver) -> Result<(), CheckError> {
+/// Plugs a device in, and starts the driver's adapter on it.
+fn start_adapter(driver: &Driver) -> Result<Adapter, CheckError> {
     let slot = Slot::plug(
         0,
         NicConfig::new([0x52, 0x54, 0x00, 0x77, 0x00, 0x09]),
@@ -139,6 +174,11 @@ fn miniport(driver: &Driver) -> Result<(), CheckError> {
     adapter
         .restart()
         .map_err(|status| CheckError::Adapter("MiniportRestart", status))?;
+    Ok(adapter)
+}
+
+fn miniport(driver: &Driver) -> Result<(), CheckError> {
+    let adapter = start_adapter(driver)?;
     let miniport = adapter.miniport();
     let _ = miniport.oid_query(OID_GEN_STATISTICS, 256);
     let _ = miniport.oid_set(OID_NDK_SET_STATE, &[1]);

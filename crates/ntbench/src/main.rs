@@ -36,6 +36,11 @@ fn command() -> Command {
         .long("low-resources")
         .action(ArgAction::SetTrue)
         .help("Let each request for memory and other resources fail once");
+    let provider = Arg::new("provider")
+        .long("provider")
+        .conflicts_with("low-resources")
+        .value_parser(value_parser!(PathBuf))
+        .help("The driver is an NDK consumer: load it beside this provider, which has one adapter");
     let processors = Arg::new("processors")
         .long("processors")
         .default_value("2")
@@ -54,7 +59,7 @@ fn command() -> Command {
         .subcommand(
             Command::new("check")
                 .about("Take a driver through everything that the bench can do with it; exit code 86 is a broken rule")
-                .args([path, fault, low_resources]),
+                .args([path, fault, low_resources, provider]),
         )
         .subcommand(demo::command())
         .subcommand(run::command())
@@ -104,7 +109,9 @@ fn check(arguments: &ArgMatches) -> ExitCode {
         .get_one::<String>("fault")
         .cloned()
         .unwrap_or_else(|| service_name(path));
-    let result = if arguments.get_flag("low-resources") {
+    let result = if let Some(provider) = arguments.get_one::<PathBuf>("provider") {
+        check::run_beside(provider, path, &service)
+    } else if arguments.get_flag("low-resources") {
         check::run_low_resources(path, &service)
             .map(|done| println!("{} requests have failed in {} runs", done.failures, done.runs))
     } else {

@@ -1,6 +1,7 @@
 //! The faults, by the name of the service that asks for them: each has the name of the rule that it breaks, perhaps with a
 //! variant behind a hyphen.
 
+mod consumer;
 mod irql;
 mod locks;
 mod machine;
@@ -58,6 +59,7 @@ const FAULTS: &[&[Fault]] = &[
     pool::FAULTS,
     objects::FAULTS,
     time::FAULTS,
+    consumer::FAULTS,
     miniport::FAULTS,
 ];
 

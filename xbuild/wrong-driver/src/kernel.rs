@@ -22,6 +22,7 @@ unsafe extern "system" {
     pub safe fn IoGetDmaAdapter(device: usize, description: usize, registers: &mut u32) -> usize;
     pub safe fn IoFreeWorkItem(item: usize);
     pub safe fn IoQueueWorkItem(item: usize, routine: WorkRoutine, queue: u32, context: usize);
+    pub safe fn IofCompleteRequest(irp: usize, boost: i8);
     pub safe fn KeAcquireSpinLockAtDpcLevel(lock: usize);
     pub safe fn KeAcquireSpinLockRaiseToDpc(lock: usize) -> u8;
     pub safe fn KeBugCheckEx(code: u32, p1: usize, p2: usize, p3: usize, p4: usize) -> !;

@@ -13,11 +13,11 @@ use std::mem::offset_of;
 exports! {
     /// Registration of WSK clients.
     pub static EXPORTS: "netio.sys" = {
-        WskRegister = function(wsk_register, exactly(PASSIVE_LEVEL));
-        WskDeregister = function(wsk_deregister, exactly(PASSIVE_LEVEL));
-        WskCaptureProviderNPI = function(wsk_capture_provider_npi, exactly(PASSIVE_LEVEL));
-        WskReleaseProviderNPI = function(wsk_release_provider_npi, at_most(DISPATCH_LEVEL));
-        WskQueryProviderCharacteristics = function(wsk_query_provider_characteristics, at_most(DISPATCH_LEVEL));
+        WskRegister = function(wsk_register, at_most(APC_LEVEL));
+        WskDeregister = function(wsk_deregister, at_most(APC_LEVEL));
+        WskCaptureProviderNPI = function(wsk_capture_provider_npi, at_most(APC_LEVEL));
+        WskReleaseProviderNPI = function(wsk_release_provider_npi, at_most(APC_LEVEL));
+        WskQueryProviderCharacteristics = function(wsk_query_provider_characteristics, at_most(APC_LEVEL));
     }
 }
 
