@@ -81,6 +81,7 @@ pub enum Operation {
 
 /// A send work request in the form that the host has checked: a private copy, used again and again.
 #[derive(Clone, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "they are the request's flags")]
 pub struct SendRequest {
     /// Free-running index that its completion carries.
     pub index: u32,

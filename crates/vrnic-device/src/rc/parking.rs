@@ -107,7 +107,7 @@ impl Parking {
         self.packets.push_front(packet);
     }
 
-    pub fn drop_packet<H: Host>(&mut self, host: &mut H, packet: Parked) {
+    pub fn drop_packet<H: Host>(&mut self, host: &mut H, packet: &Parked) {
         host.release(packet.payload.len());
         // What comes behind gets a time of its own.
         self.due = if self.packets.is_empty() {

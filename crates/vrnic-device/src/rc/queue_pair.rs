@@ -68,7 +68,7 @@ impl QueuePair {
             send: None,
             limits: Limits::default(),
             headers: None,
-            requester: Requester::new(&config, &SendAttributes::default(), 256),
+            requester: Requester::new(&config, SendAttributes::default(), 256),
             responder: Responder::new(&config, ReceiveAttributes::default().psn, 256),
             is_heard: false,
             is_drained: false,
@@ -144,7 +144,7 @@ impl QueuePair {
     fn begin_sending(&mut self) -> Result<(), StateError> {
         let path = self.path.ok_or(StateError)?;
         let send = self.send.ok_or(StateError)?;
-        self.requester = Requester::new(&self.config, &send, 1 << path.mtu_log2);
+        self.requester = Requester::new(&self.config, send, 1 << path.mtu_log2);
         self.set_limits(self.limits);
         Ok(())
     }
@@ -237,11 +237,8 @@ impl QueuePair {
                     buffer,
                     headers: &headers,
                 };
-                match self.transmit(&mut port, budget) {
-                    Ok(more) => more,
-                    // There is something to flush.
-                    Err(()) => true,
-                }
+                // After an error there is something to flush.
+                self.transmit(&mut port, budget).unwrap_or(true)
             }
             _ => false,
         }

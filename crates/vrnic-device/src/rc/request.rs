@@ -10,7 +10,7 @@ use roce_wire::reth::Reth;
 pub(super) struct Request<'a> {
     pub kind: Kind,
     pub psn: Psn,
-    pub ack_request: bool,
+    pub wants_ack: bool,
     pub solicited: bool,
     pub payload: &'a [u8],
 }
@@ -90,7 +90,7 @@ impl<'a> Request<'a> {
         Some(Self {
             kind,
             psn: frame.bth.psn,
-            ack_request: frame.bth.ack_request,
+            wants_ack: frame.bth.ack_request,
             solicited: frame.bth.solicited_event,
             payload: frame.payload,
         })

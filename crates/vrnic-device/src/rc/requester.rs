@@ -110,7 +110,7 @@ enum Step {
 }
 
 impl Requester {
-    pub fn new(config: &TransportConfig, attributes: &SendAttributes, mtu: u32) -> Self {
+    pub fn new(config: &TransportConfig, attributes: SendAttributes, mtu: u32) -> Self {
         let first = Seq::first(attributes.psn);
         Self {
             mtu,

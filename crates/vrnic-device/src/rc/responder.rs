@@ -171,10 +171,10 @@ impl Responder {
     pub fn unpark<H: Host>(&mut self, host: &mut H) {
         while let Some(packet) = self.parking.pop() {
             match self.execute(host, &packet.request()) {
-                Ok(()) => self.parking.drop_packet(host, packet),
+                Ok(()) => self.parking.drop_packet(host, &packet),
                 Err(Refusal::NotReady) => return self.parking.put_back(packet),
                 Err(Refusal::Fatal { syndrome, status }) => {
-                    self.parking.drop_packet(host, packet);
+                    self.parking.drop_packet(host, &packet);
                     self.parking.clear(host);
                     return self.end(syndrome, status);
                 }
@@ -238,7 +238,7 @@ impl Responder {
         if is_read {
             // Its response acknowledges what was before.
             self.ack = None;
-        } else if request.ack_request {
+        } else if request.wants_ack {
             self.ack = Some(self.expected.before());
         }
         Ok(())

@@ -27,19 +27,19 @@ pub(super) fn rnr_delay(code: u8) -> u64 {
 pub(super) struct Retry {
     /// Nanoseconds; none: wait for ever.
     timeout: Option<u64>,
-    retry_count: u8,
-    rnr_retry: u8,
+    allowed: u8,
+    rnr_allowed: u8,
     left: u8,
     rnr_left: u8,
 }
 
 impl Retry {
-    pub fn new(attributes: &SendAttributes) -> Self {
+    pub fn new(attributes: SendAttributes) -> Self {
         let timeout = Timeout::truncated(attributes.timeout);
         Self {
             timeout: (timeout.get() != 0).then(|| timeout.nanoseconds()),
-            retry_count: attributes.retry_count,
-            rnr_retry: attributes.rnr_retry,
+            allowed: attributes.retry_count,
+            rnr_allowed: attributes.rnr_retry,
             left: attributes.retry_count,
             rnr_left: attributes.rnr_retry,
         }
@@ -48,7 +48,7 @@ impl Retry {
     /// When to give up waiting that begins now. The time doubles with the first two attempts without progress (the timer may take up to four
     /// times its value), but a long one stays as it is.
     pub fn deadline(&self, now: u64) -> Option<u64> {
-        let attempt = (self.retry_count - self.left).min(2);
+        let attempt = (self.allowed - self.left).min(2);
         self.timeout.map(|timeout| {
             let stretched = (timeout << attempt).min(timeout.max(STRETCH_LIMIT));
             now.saturating_add(stretched)
@@ -61,8 +61,8 @@ impl Retry {
     }
 
     pub const fn progress(&mut self) {
-        self.left = self.retry_count;
-        self.rnr_left = self.rnr_retry;
+        self.left = self.allowed;
+        self.rnr_left = self.rnr_allowed;
     }
 
     /// Takes a transport retry.
@@ -73,7 +73,7 @@ impl Retry {
 
     /// Takes an RNR retry.
     pub fn not_ready(&mut self) -> Result<(), WorkStatus> {
-        if self.rnr_retry != FOR_EVER {
+        if self.rnr_allowed != FOR_EVER {
             self.rnr_left = self
                 .rnr_left
                 .checked_sub(1)
@@ -89,7 +89,7 @@ mod tests {
     use roce_wire::num::Psn;
 
     fn retry(timeout: u8, retry_count: u8, rnr_retry: u8) -> Retry {
-        Retry::new(&SendAttributes {
+        Retry::new(SendAttributes {
             psn: Psn::default(),
             timeout,
             retry_count,

@@ -232,13 +232,13 @@ fn an_rnr_nak_is_waited_out() {
     for _ in 0..2 {
         let start = lone.node.now;
         // Code 14: 1.28 ms.
-        assert_eq!(lone.receive(&ack(PSN + 1, 0x20 | 14)), Ok(vec![]));
+        assert_eq!(lone.receive(&ack(PSN + 1, 0x2e)), Ok(vec![]));
         assert_eq!(lone.qp.deadline(), Some(start + 1_280_000));
         // Meanwhile nothing is sent, and a second NAK changes nothing.
-        assert_eq!(lone.receive(&ack(PSN + 1, 0x20 | 31)), Ok(vec![]));
+        assert_eq!(lone.receive(&ack(PSN + 1, 0x3f)), Ok(vec![]));
         assert_eq!(psns(&lone.expire()), [1, 2]);
     }
-    lone.receive(&ack(PSN + 1, 0x20 | 14)).expect("taken");
+    lone.receive(&ack(PSN + 1, 0x2e)).expect("taken");
     let expected = [
         WorkStatus::OK,
         WorkStatus::RNR_RETRY_EXCEEDED,

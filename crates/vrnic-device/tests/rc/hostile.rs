@@ -11,7 +11,7 @@ use crate::lone::{Lone, Sent};
 use crate::world::{BASE, KEY, PARK_LIMIT, READ_KEY, SIZE, Setup, WINDOW_KEY, read, request, write};
 
 /// Bytes that peers may touch.
-const REACH: u64 = 16 << 10;
+const REACH: usize = 16 << 10;
 
 #[derive(Clone, Debug)]
 struct Junk {
@@ -34,7 +34,7 @@ fn junk() -> impl Strategy<Value = Junk> {
     let psn = prop_oneof![8 => 0_u32..12, 1 => 0x7f_fff0_u32..0x80_0010, 1 => any::<u32>()];
     let addr = prop_oneof![
         4 => Just(BASE + SIZE as u64 / 2),
-        1 => Just(BASE + SIZE as u64 / 2 + REACH - 10),
+        1 => Just(BASE + (SIZE / 2 + REACH) as u64 - 10),
         1 => any::<u64>()
     ];
     let key = prop_oneof![4 => Just(KEY), 1 => Just(READ_KEY), 1 => Just(WINDOW_KEY), 1 => any::<u32>()];
@@ -73,7 +73,7 @@ proptest! {
     fn nothing_but_answers(packets in prop::collection::vec(junk(), 1..60)) {
         let mut lone = Lone::new(&Setup { mtu_log2: 8, psn: [0xff_fffc, 0xff_fffc], reads: 3, ..Setup::default() });
         // Peers may touch what is in reach only.
-        let upper = BASE + SIZE as u64 / 2..BASE + SIZE as u64 / 2 + REACH;
+        let upper = BASE + SIZE as u64 / 2..BASE + (SIZE / 2 + REACH) as u64;
         lone.node.keys.remove(&READ_KEY);
         lone.node.keys.get_mut(&WINDOW_KEY).expect("there").0 = upper.clone();
         let own = 0x6_0000..0x6_4000;
@@ -100,7 +100,7 @@ proptest! {
             prop_assert!(lone.node.parked <= PARK_LIMIT);
             if let Ok(answers) = answers {
                 // Three READs may be answered, and three again, of at most all that peers may read.
-                prop_assert!(answers.len() <= 6 * REACH as usize / 256 + 16, "{} answers", answers.len());
+                prop_assert!(answers.len() <= 6 * REACH / 256 + 16, "{} answers", answers.len());
             }
             if lone.qp.state() == QpState::ERROR {
                 prop_assert!(lone.qp.is_drained());
@@ -108,7 +108,7 @@ proptest! {
             }
         }
         let memory = &lone.node.memory;
-        let reach = SIZE / 2 + REACH as usize;
+        let reach = SIZE / 2 + REACH;
         for same in [0..own.start, own.end..SIZE / 2, reach..SIZE] {
             prop_assert!(memory[same.clone()] == before[same]);
         }

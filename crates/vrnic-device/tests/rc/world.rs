@@ -453,7 +453,9 @@ impl World {
                 frames.len(),
                 self.budget
             );
-            frames.into_iter().for_each(|frame| self.carry(side, frame));
+            for frame in frames {
+                self.carry(side, frame);
+            }
             if !more {
                 return;
             }
