@@ -85,7 +85,7 @@ pub struct CqModify {
 const_assert_eq!(size_of::<CqModify>(), 32);
 
 /// In [`CqModify::mask`]: the ring changes. The completions before the index that is returned stay in the old ring; from it on
-/// they are in the new one, in whose first pass, which begins at that index, the phase is [`crate::cmd::OWNER_PHASE`] again.
+/// they are in the new one, whose passes are counted from that index: entry `i` has the phase of `i` minus it.
 pub const CQ_MODIFY_RING: u32 = 1 << 0;
 /// In [`CqModify::mask`]: the moderation changes.
 pub const CQ_MODIFY_MODERATION: u32 = 1 << 1;

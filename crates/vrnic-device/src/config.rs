@@ -25,6 +25,20 @@ pub struct NicConfig {
     pub max_half_open: u32,
     /// How long the engine goes on polling the doorbells after the last work, before it sleeps.
     pub poll_window: Duration,
+    /// Who drives the device.
+    pub engine: Engine,
+    /// How long a SEND that comes before a receive is posted is held before its sender gets an RNR NAK.
+    pub rnr_hold: Duration,
+}
+
+/// Who looks at doorbells and timers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    /// A thread of the NIC, which polls for a while after the last work and then sleeps until it is kicked.
+    Thread,
+    /// The host, by calling [`crate::Nic::poll`] all the time: the device never sleeps. For a host that has one processor for device and
+    /// driver.
+    Host,
 }
 
 impl NicConfig {
@@ -40,6 +54,8 @@ impl NicConfig {
             node_guid: [mac[0] ^ 2, mac[1], mac[2], 0xFF, 0xFE, mac[3], mac[4], mac[5]],
             max_half_open: 4096,
             poll_window: Duration::from_micros(50),
+            engine: Engine::Thread,
+            rnr_hold: Duration::from_millis(300),
         }
     }
 

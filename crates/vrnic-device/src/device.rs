@@ -2,7 +2,9 @@
 //!
 //! Each file that implements a part of the device adds its own `impl Device`.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use vrnic_abi::cm::GID_ENTRIES;
 use vrnic_abi::event::{Event, EventKind};
@@ -11,6 +13,7 @@ use vrnic_abi::regs::{self, DeviceState, FatalSyndrome};
 use vrnic_abi::{U64, doorbell};
 use zerocopy::FromZeros;
 
+use crate::clock::Clock;
 use crate::cm::CmService;
 use crate::command_queue::CommandQueue;
 use crate::config::NicConfig;
@@ -23,6 +26,8 @@ use crate::faults::FaultPlan;
 use crate::gid_table::GidTable;
 use crate::host::{HostMemory, Interrupts, Wire};
 use crate::msix::Msix;
+use crate::rc::TransportConfig;
+use crate::rdma::Rdma;
 use crate::regs::Registers;
 use crate::tap::{Direction, Tap};
 
@@ -43,6 +48,14 @@ pub(crate) struct Device {
     pub event_queues: EventQueues,
     pub gids: GidTable,
     pub cm: Option<CmService>,
+    pub rdma: Rdma,
+    /// How the transport behaves.
+    pub transport: Arc<TransportConfig>,
+    pub clock: Clock,
+    /// Frames to ourselves that are on their way, the oldest first.
+    loopback: VecDeque<Vec<u8>>,
+    /// Until when the engine sleeps if nobody wakes it; 0: it is awake.
+    engine_sleeps_until: u64,
     pub statistics: Statistics,
     pub link_up: bool,
     /// The link changed while the asynchronous event queue was full: it is told when there is room.
@@ -62,6 +75,10 @@ impl Device {
     ) -> Self {
         Self {
             link_up: config.link_up,
+            transport: Arc::new(TransportConfig {
+                rnr_hold: config.rnr_hold,
+                ..TransportConfig::default()
+            }),
             config,
             dma: Dma::new(memory),
             interrupts,
@@ -76,6 +93,10 @@ impl Device {
             event_queues: EventQueues::new(),
             gids: GidTable::new(GID_ENTRIES),
             cm: None,
+            rdma: Rdma::new(),
+            clock: Clock::new(),
+            loopback: VecDeque::new(),
+            engine_sleeps_until: 0,
             statistics: Statistics::new_zeroed(),
             link_event_owed: false,
             removed: false,
@@ -115,6 +136,8 @@ impl Device {
         self.event_queues = EventQueues::new();
         self.gids = GidTable::new(GID_ENTRIES);
         self.cm = None;
+        self.rdma = Rdma::new();
+        self.loopback.clear();
         self.link_event_owed = false;
         if !self.removed {
             self.doorbells.fill(0);
@@ -219,10 +242,35 @@ impl Device {
             .is_none_or(|eqn| self.post_event(eqn, event))
     }
 
-    /// Sends a frame.
+    /// Sends a frame. One to ourselves comes back in later.
     pub fn transmit(&mut self, frame: &[u8]) {
         self.tell_tap(Direction::Sent, frame);
-        self.wire.transmit(frame);
+        if frame.starts_with(&self.config.mac) {
+            self.loopback.push_back(frame.to_vec());
+            self.wake_engine_by(0);
+        } else {
+            self.wire.transmit(frame);
+        }
+    }
+
+    /// Sends a frame and counts it; with the link down it is lost.
+    pub fn transmit_rdma(&mut self, frame: &[u8]) {
+        if self.link_up && self.is_ready() {
+            count(&mut self.statistics.rdma_out_frames, 1);
+            count(&mut self.statistics.rdma_out_octets, frame.len() as u64);
+            self.transmit(frame);
+        }
+    }
+
+    /// Receives frames to ourselves, no more than are on their way now. True if there was one.
+    fn receive_loopback(&mut self) -> bool {
+        let frames = self.loopback.len().min(LOOPBACK_BUDGET);
+        for _ in 0..frames {
+            if let Some(frame) = self.loopback.pop_front() {
+                self.receive(&frame);
+            }
+        }
+        frames != 0
     }
 
     /// Shows a frame to whoever listens at the port.
@@ -232,16 +280,20 @@ impl Device {
         }
     }
 
-    /// Looks at the doorbells of everything that exists. True if one has changed.
-    pub fn poll_doorbells(&mut self) -> bool {
+    /// Looks at the doorbells and timers of everything that exists, and does some of what there is to do. True if there was something.
+    pub fn poll(&mut self) -> bool {
         if !self.is_ready() {
             return false;
         }
-        let mut changed = self.poll_event_queues();
-        changed |= self.poll_cm_consumer();
+        let mut worked = self.poll_event_queues();
+        worked |= self.poll_cm_consumer();
+        worked |= self.receive_loopback();
+        worked |= self.poll_queue_pairs();
+        worked |= self.poll_completion_queues();
         self.post_owed_link_event();
         self.post_owed_cm_error();
-        changed
+        self.post_owed_events();
+        worked
     }
 
     /// Tells the driver whether the engine sleeps.
@@ -250,7 +302,32 @@ impl Device {
             self.doorbells.store(doorbell::SLEEP, u32::from(asleep));
         }
     }
+
+    /// The engine begins to sleep: how long at most. None: without limit.
+    pub fn begin_sleep(&mut self) -> Option<Duration> {
+        let deadline = self.next_deadline();
+        self.engine_sleeps_until = deadline;
+        let time = deadline.saturating_sub(self.clock.now());
+        (deadline != u64::MAX).then(|| Duration::from_nanos(time))
+    }
+
+    /// The engine is awake.
+    pub fn end_sleep(&mut self) {
+        self.engine_sleeps_until = 0;
+        self.announce_sleep(false);
+    }
+
+    /// There is something to do at that time, or now: wakes the engine if it would sleep longer.
+    pub fn wake_engine_by(&mut self, time: u64) {
+        if time < self.engine_sleeps_until {
+            self.engine_sleeps_until = 0;
+            self.signal.wake();
+        }
+    }
 }
+
+/// Frames to ourselves that are received in one go.
+const LOOPBACK_BUDGET: usize = 64;
 
 /// An event without detail.
 pub(crate) fn new_event(kind: EventKind) -> Event {

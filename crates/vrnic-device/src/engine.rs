@@ -3,7 +3,7 @@
 use std::sync::atomic::{Ordering, fence};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::nic::Shared;
 
@@ -36,13 +36,15 @@ impl Signal {
         self.changed.notify_one();
     }
 
-    /// Sleeps until there is a kick, and takes it. False: the engine must end.
-    fn wait(&self) -> bool {
+    /// Sleeps until there is a kick, and takes it, but not longer than `limit`. False: the engine must end.
+    fn wait(&self, limit: Option<Duration>) -> bool {
         let flags = self.flags.lock().unwrap_or_else(PoisonError::into_inner);
         let asleep = |flags: &mut Flags| !flags.kicked && !flags.stop;
-        let mut flags = self
+        // A wait without limit is one that is longer than the machine runs.
+        let limit = limit.unwrap_or(Duration::from_secs(u32::MAX.into()));
+        let (mut flags, _) = self
             .changed
-            .wait_while(flags, asleep)
+            .wait_timeout_while(flags, limit, asleep)
             .unwrap_or_else(PoisonError::into_inner);
         flags.kicked = false;
         !flags.stop
@@ -61,7 +63,7 @@ fn run(shared: &Shared) {
     loop {
         let mut last_work = Instant::now();
         while last_work.elapsed() < window {
-            if shared.device().poll_doorbells() {
+            if shared.device().poll() {
                 last_work = Instant::now();
             }
             thread::yield_now();
@@ -69,13 +71,16 @@ fn run(shared: &Shared) {
         // After this store a driver that rings a doorbell sees that we sleep, or we see its doorbell below.
         shared.device().announce_sleep(true);
         fence(Ordering::SeqCst);
-        if shared.device().poll_doorbells() {
-            shared.device().announce_sleep(false);
+        let mut device = shared.device();
+        if device.poll() {
+            device.announce_sleep(false);
             continue;
         }
-        if !shared.signal().wait() {
+        let limit = device.begin_sleep();
+        drop(device);
+        if !shared.signal().wait(limit) {
             return;
         }
-        shared.device().announce_sleep(false);
+        shared.device().end_sleep();
     }
 }

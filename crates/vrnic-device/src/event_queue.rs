@@ -19,6 +19,8 @@ static_assertions::const_assert!(MAX_EVENT_QUEUES <= doorbell::MAX_EQS);
 pub(crate) struct EventQueue {
     /// As it was created.
     pub attributes: EqCreate,
+    /// Objects that send their events here.
+    pub users: u32,
     ring: RingMemory,
     number: u32,
     indexes: Indexes,
@@ -38,6 +40,7 @@ impl EventQueue {
         doorbells.store(arm_word(number), 0);
         Self {
             attributes,
+            users: 0,
             ring,
             number,
             indexes: Indexes::default(),
@@ -109,7 +112,8 @@ impl EventQueues {
         self.slot(number).and_then(|slot| self.queues[slot].as_deref())
     }
 
-    fn get_mut(&mut self, number: u32) -> Option<&mut EventQueue> {
+    /// The queue with that number.
+    pub fn get_mut(&mut self, number: u32) -> Option<&mut EventQueue> {
         self.slot(number)
             .and_then(|slot| self.queues[slot].as_deref_mut())
     }

@@ -14,10 +14,12 @@
 //! | `engine` | the thread that polls doorbells, sleeps and is kicked |
 //! | `command_queue`, `commands` | commands and what they do |
 //! | `ring`, `event_queue`, `gid_table` | objects that commands make |
+//! | `rdma`, `rc` | objects of reliable connections, and their transport |
 //! | `receive`, `vlan`, `cm` | frames, and the CM service |
 //! | `tap` | what crosses the port, as a pcap file |
 //! | `faults` | misbehaviour on request |
 
+mod clock;
 mod cm;
 mod command_queue;
 mod commands;
@@ -34,13 +36,14 @@ mod host;
 mod msix;
 mod nic;
 pub mod rc;
+mod rdma;
 mod receive;
 mod regs;
 mod ring;
 mod tap;
 mod vlan;
 
-pub use config::{MTU_MAX, MTU_MIN, NicConfig};
+pub use config::{Engine, MTU_MAX, MTU_MIN, NicConfig};
 pub use doorbells::DoorbellMemory;
 pub use faults::{CompletionFault, Faults, Hold};
 pub use host::{DmaFault, HostMemory, Interrupts, Wire};
@@ -49,4 +52,4 @@ pub use nic::Nic;
 pub use tap::{Direction, PcapTap, Tap};
 
 /// Version of the firmware: major, minor and patch in bits 16 to 31, 8 to 15 and 0 to 7.
-pub const FW_VERSION: u32 = 0x0000_0100;
+pub const FW_VERSION: u32 = 0x0000_0200;

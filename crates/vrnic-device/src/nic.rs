@@ -8,7 +8,7 @@ use std::thread::{self, JoinHandle};
 use vrnic_abi::info::Statistics;
 use vrnic_abi::pci;
 
-use crate::config::NicConfig;
+use crate::config::{Engine, NicConfig};
 use crate::device::Device;
 use crate::doorbells::DoorbellMemory;
 use crate::engine::{self, Signal};
@@ -48,7 +48,7 @@ impl Shared {
 }
 
 impl Nic {
-    /// Makes a NIC after power-on, and starts its engine thread, which ends with it.
+    /// Makes a NIC after power-on, and starts its engine thread, if it is to have one, which ends with it.
     ///
     /// # Errors
     /// `InvalidInput` if the configuration makes no sense; what the system says if memory or thread cannot be had.
@@ -59,6 +59,7 @@ impl Nic {
         wire: Arc<dyn Wire>,
     ) -> io::Result<Arc<Self>> {
         config.check()?;
+        let driver = config.engine;
         let doorbells = Arc::new(DoorbellMemory::new()?);
         let signal = Arc::new(Signal::default());
         let device = Device::new(
@@ -74,7 +75,10 @@ impl Nic {
             doorbells,
             signal,
         });
-        let engine = Some(engine::start(Arc::clone(&shared))?);
+        let engine = match driver {
+            Engine::Thread => Some(engine::start(Arc::clone(&shared))?),
+            Engine::Host => None,
+        };
         Ok(Arc::new(Self {
             faults: Faults::new(Arc::clone(&shared)),
             shared,
@@ -168,6 +172,12 @@ impl Nic {
     /// sequence.
     pub fn receive(&self, frame: &[u8]) {
         self.shared.device().receive(frame);
+    }
+
+    /// Looks at doorbells and timers and does some of what there is to do; true if there was something. A host that is the engine
+    /// ([`Engine::Host`]) calls it all the time; with an engine thread there is no need to.
+    pub fn poll(&self) -> bool {
+        self.shared.device().poll()
     }
 
     /// Listens at the port from now on, or no more.

@@ -4,10 +4,12 @@ use roce_wire::eth::EthernetHeader;
 use roce_wire::frame::{Frame, FrameError, GsiError};
 use roce_wire::gid::Gid as WireGid;
 use roce_wire::mad::{BASE_VERSION, Mad, MadHeader, MgmtClass, split};
+use roce_wire::num::Qpn;
 use vrnic_abi::U64;
 use vrnic_abi::info::Statistics;
 
 use crate::device::{Device, count};
+use crate::rdma::Received;
 use crate::tap::Direction;
 use crate::vlan;
 
@@ -17,6 +19,7 @@ enum Drop {
     Malformed,
     Icrc,
     NoReceiver,
+    QueuePair,
 }
 
 /// The partition that every port is in, whatever the membership bit says (IBTA 10.9.1).
@@ -46,8 +49,18 @@ impl Device {
         count(&mut self.statistics.rdma_in_octets, octets);
         let address = WireGid::from(frame.address.ip.destination()).0;
         let gid_index = self.gids.find(address, vlan_id).ok_or(Drop::NoReceiver)?;
+        if frame.bth.p_key & DEFAULT_PARTITION != DEFAULT_PARTITION {
+            return Err(Drop::NoReceiver);
+        }
+        if frame.bth.dest_qp > Qpn::GSI && self.is_ready() {
+            return match self.receive_rc(&frame) {
+                Received::Taken => Ok(()),
+                Received::NoQueuePair => Err(Drop::NoReceiver),
+                Received::Refused => Err(Drop::QueuePair),
+            };
+        }
         let mad = frame.gsi_mad()?;
-        if frame.bth.p_key & DEFAULT_PARTITION != DEFAULT_PARTITION || !is_communication_management(mad) {
+        if !is_communication_management(mad) {
             return Err(Drop::NoReceiver);
         }
         if self.is_ready() {
@@ -68,6 +81,7 @@ impl Drop {
             Self::Malformed => &mut statistics.drop_malformed,
             Self::Icrc => &mut statistics.drop_icrc,
             Self::NoReceiver => &mut statistics.drop_no_receiver,
+            Self::QueuePair => &mut statistics.drop_qp,
         }
     }
 }

@@ -70,18 +70,7 @@ impl RingMemory {
             Place::Contiguous(addr)
         } else {
             let count = usize::try_from(bytes.div_ceil(PAGE_SIZE)).map_err(|_| RingError::Size)?;
-            let levels = u32::from(ring.levels);
-            if count > TABLE_ENTRIES.pow(levels) {
-                return Err(RingError::Levels);
-            }
-            let mut pages = vec![addr];
-            for level in (0..levels).rev() {
-                pages = read_tables(dma, &pages, count.div_ceil(TABLE_ENTRIES.pow(level)))?;
-            }
-            for page in &pages {
-                check_range(*page, PAGE_SIZE, PAGE_SIZE)?;
-            }
-            Place::Pages(pages)
+            Place::Pages(read_page_list(dma, addr, ring.levels, count)?)
         };
         Ok(Self {
             place,
@@ -165,6 +154,30 @@ impl Indexes {
     }
 }
 
+/// Reads the addresses of `count` pages out of tables with so many `levels`, 1 to [`MAX_LEVELS`].
+///
+/// # Errors
+/// More pages than the levels can name, a table that cannot be read, or an address that is not that of a page.
+pub(crate) fn read_page_list(
+    dma: &mut Dma,
+    addr: u64,
+    levels: u8,
+    count: usize,
+) -> Result<Vec<u64>, RingError> {
+    let levels = u32::from(levels);
+    if count > TABLE_ENTRIES.pow(levels) {
+        return Err(RingError::Levels);
+    }
+    let mut pages = vec![addr];
+    for level in (0..levels).rev() {
+        pages = read_tables(dma, &pages, count.div_ceil(TABLE_ENTRIES.pow(level)))?;
+    }
+    for page in &pages {
+        check_range(*page, PAGE_SIZE, PAGE_SIZE)?;
+    }
+    Ok(pages)
+}
+
 /// Reads the first `count` addresses of the table that the `tables` make up.
 fn read_tables(dma: &mut Dma, tables: &[u64], count: usize) -> Result<Vec<u64>, RingError> {
     let mut addresses = Vec::with_capacity(count);
@@ -178,7 +191,11 @@ fn read_tables(dma: &mut Dma, tables: &[u64], count: usize) -> Result<Vec<u64>, 
     Ok(addresses)
 }
 
-fn check_range(addr: u64, bytes: u64, alignment: u64) -> Result<(), RingError> {
+/// Whether a piece of memory is aligned, and there at all.
+///
+/// # Errors
+/// It is not.
+pub(crate) fn check_range(addr: u64, bytes: u64, alignment: u64) -> Result<(), RingError> {
     let fits = addr.checked_add(bytes).is_some();
     if fits && addr.is_multiple_of(alignment) {
         Ok(())

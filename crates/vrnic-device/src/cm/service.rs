@@ -186,9 +186,7 @@ impl Device {
         cm.psn = cm.psn.wrapping_add(1);
         count(&mut self.statistics.cm_out, 1);
         let frame = vlan::tag(frame, vlan);
-        count(&mut self.statistics.rdma_out_frames, 1);
-        count(&mut self.statistics.rdma_out_octets, frame.len() as u64);
-        self.transmit(&frame);
+        self.transmit_rdma(&frame);
     }
 }
 

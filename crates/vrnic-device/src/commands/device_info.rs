@@ -2,22 +2,42 @@
 
 use vrnic_abi::cm::GID_ENTRIES;
 use vrnic_abi::cmd::Command;
-use vrnic_abi::info::{CAP_CM, DeviceInfo, Statistics};
+use vrnic_abi::info::{CAP_CM, CAP_RC, DeviceInfo, Statistics};
+use vrnic_abi::wqe::MAX_SGE;
 use zerocopy::FromZeros;
 
 use super::{no_input, write_mailbox};
 use crate::command_queue::Outcome;
 use crate::device::Device;
 use crate::event_queue::MAX_EVENT_QUEUES;
+use crate::rdma;
+
+/// Longest message, in bytes: 1 GiB, which IBTA 9.7.7.1.1 allows at least half of.
+const MAX_MESSAGE: u32 = 1 << 30;
+const MAX_INLINE: u16 = vrnic_abi::wqe::MAX_INLINE as u16;
 
 pub(super) fn query_device(device: &mut Device, command: &Command) -> Outcome {
     no_input(command)?;
     // The limits of services that `capabilities` does not name are zero.
     let info = DeviceInfo {
-        capabilities: CAP_CM.into(),
+        capabilities: (CAP_CM | CAP_RC).into(),
         fw_version: crate::FW_VERSION.into(),
         node_guid: device.config.node_guid,
+        max_qps: rdma::MAX_QUEUE_PAIRS.into(),
+        max_cqs: rdma::MAX_COMPLETION_QUEUES.into(),
+        max_srqs: rdma::MAX_SHARED_RECEIVE_QUEUES.into(),
+        max_keys: rdma::MAX_KEYS.into(),
+        max_pds: rdma::MAX_PROTECTION_DOMAINS.into(),
         max_eqs: MAX_EVENT_QUEUES.into(),
+        max_cq_log2: rdma::CQ_LOG2_MAX,
+        max_rq_log2: rdma::RQ_LOG2_MAX,
+        max_sq_log2: rdma::SQ_LOG2_MAX,
+        max_sge: MAX_SGE,
+        max_frmr_pages: rdma::MAX_FAST_PAGES.into(),
+        max_message: MAX_MESSAGE.into(),
+        max_inline: MAX_INLINE.into(),
+        max_inbound_reads: rdma::MAX_INBOUND_READS,
+        max_outbound_reads: rdma::MAX_OUTBOUND_READS,
         max_half_open: device.config.max_half_open.into(),
         gid_entries: GID_ENTRIES.into(),
         ..DeviceInfo::new_zeroed()

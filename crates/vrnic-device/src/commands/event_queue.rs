@@ -42,7 +42,11 @@ pub(super) fn create(device: &mut Device, command: &Command) -> Outcome {
 pub(super) fn destroy(device: &mut Device, command: &Command) -> Outcome {
     no_mailbox(command)?;
     let number = existing(device, command)?;
-    if device.cm.as_ref().is_some_and(|cm| cm.eqn() == number) {
+    let used = device
+        .event_queues
+        .get(number)
+        .is_some_and(|queue| queue.users != 0);
+    if used || device.cm.as_ref().is_some_and(|cm| cm.eqn() == number) {
         return Err(Failure::new(Status::IN_USE));
     }
     device.event_queues.remove(number);
@@ -60,20 +64,40 @@ pub(super) fn query(device: &mut Device, command: &Command) -> Outcome {
 /// The event queue that the input names.
 fn existing(device: &Device, command: &Command) -> Result<u32, Failure> {
     let number = input::<ObjectNumber>(command)?.number.get();
-    device
-        .event_queues
-        .get(number)
-        .map(|_| number)
-        .ok_or(Failure::new(Status::BAD_RESOURCE))
+    find(device, number).map(|()| number)
+}
+
+/// There is an event queue with that number.
+pub(super) fn find(device: &Device, number: u32) -> Result<(), Failure> {
+    let queue = device.event_queues.get(number);
+    queue.map(|_| ()).ok_or(Failure::new(Status::BAD_RESOURCE))
+}
+
+/// One more object sends its events there.
+pub(super) fn add_user(device: &mut Device, number: u32) {
+    if let Some(queue) = device.event_queues.get_mut(number) {
+        queue.users += 1;
+    }
+}
+
+/// One object less sends its events there.
+pub(super) fn remove_user(device: &mut Device, number: u32) {
+    if let Some(queue) = device.event_queues.get_mut(number) {
+        queue.users -= 1;
+    }
 }
 
 /// The field of the ring at `offset` in the input that is wrong.
 pub(super) fn bad_ring(error: RingError, offset: usize) -> Failure {
-    let field = match error {
+    bad_input(offset + ring_field(error))
+}
+
+/// The offset of the field of a ring that is wrong.
+pub(super) fn ring_field(error: RingError) -> usize {
+    match error {
         RingError::Address | RingError::Fault(_) => offset_of!(Ring, addr),
         RingError::Size => offset_of!(Ring, log2_entries),
         RingError::Levels => offset_of!(Ring, levels),
         RingError::Reserved => offset_of!(Ring, reserved),
-    };
-    bad_input(offset + field)
+    }
 }

@@ -1,9 +1,15 @@
 //! What each command does. The command is a private copy; every field is checked here once.
 
 mod cm;
+mod completion_queue;
 mod device_info;
 mod event_queue;
 mod gid;
+mod key;
+mod modify_queue_pair;
+mod protection_domain;
+mod queue_pair;
+mod shared_receive_queue;
 
 use vrnic_abi::cmd::{Command, INLINE_INPUT, INLINE_OUTPUT, MAX_MAILBOX, Opcode, Status};
 use vrnic_abi::resource::ObjectNumber;
@@ -44,6 +50,25 @@ pub(crate) fn execute(device: &mut Device, command: &Command) -> Outcome {
         Opcode::CREATE_EQ => event_queue::create(device, command),
         Opcode::DESTROY_EQ => event_queue::destroy(device, command),
         Opcode::QUERY_EQ => event_queue::query(device, command),
+        Opcode::CREATE_CQ => completion_queue::create(device, command),
+        Opcode::DESTROY_CQ => completion_queue::destroy(device, command),
+        Opcode::MODIFY_CQ => completion_queue::modify(device, command),
+        Opcode::QUERY_CQ => completion_queue::query(device, command),
+        Opcode::CREATE_SRQ => shared_receive_queue::create(device, command),
+        Opcode::DESTROY_SRQ => shared_receive_queue::destroy(device, command),
+        Opcode::MODIFY_SRQ => shared_receive_queue::modify(device, command),
+        Opcode::QUERY_SRQ => shared_receive_queue::query(device, command),
+        Opcode::CREATE_QP => queue_pair::create(device, command),
+        Opcode::DESTROY_QP => queue_pair::destroy(device, command),
+        Opcode::MODIFY_QP => modify_queue_pair::modify(device, command),
+        Opcode::QUERY_QP => queue_pair::query(device, command),
+        Opcode::ALLOC_PD => protection_domain::allocate(device, command),
+        Opcode::FREE_PD => protection_domain::free(device, command),
+        Opcode::REGISTER_MR => key::register(device, command),
+        Opcode::DEREGISTER_MR => key::deregister(device, command),
+        Opcode::ALLOC_FRMR => key::allocate_fast(device, command),
+        Opcode::ALLOC_MW => key::allocate_window(device, command),
+        Opcode::FREE_KEY => key::free(device, command),
         Opcode::CM_ENABLE => cm::enable(device, command),
         Opcode::CM_DISABLE => cm::disable(device, command),
         Opcode::CM_SEND => cm::send(device, command),
@@ -87,6 +112,20 @@ fn bad_parameter(offset: usize) -> Failure {
 /// `Ok` if `condition` holds; otherwise the input field at `offset` is wrong.
 fn check_input(condition: bool, offset: usize) -> Result<(), Failure> {
     if condition { Ok(()) } else { Err(bad_input(offset)) }
+}
+
+/// A field of the mailbox is wrong: the one at `offset` in it.
+fn bad_mailbox_field(offset: usize) -> Failure {
+    bad_parameter(IN_MAILBOX as usize + offset)
+}
+
+/// `Ok` if `condition` holds; otherwise the mailbox field at `offset` is wrong.
+fn check_mailbox_field(condition: bool, offset: usize) -> Result<(), Failure> {
+    if condition {
+        Ok(())
+    } else {
+        Err(bad_mailbox_field(offset))
+    }
 }
 
 /// The inline input; what is behind it must be zero.

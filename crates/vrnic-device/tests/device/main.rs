@@ -10,6 +10,7 @@ mod host;
 mod link;
 mod pci;
 mod properties;
+mod rdma;
 mod registers;
 mod rig;
 mod tap;
