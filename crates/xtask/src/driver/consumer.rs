@@ -78,9 +78,7 @@ pub fn names() -> Result<Vec<String>> {
 /// When there is no such consumer, something that the build needs cannot be had, or the build fails; the tools have
 /// then said why.
 pub fn build(name: &str) -> Result<PathBuf> {
-    packages::ensure(packages::HOST_BUILD)?;
-    packages::ensure(toolchain::LLVM_AND_HEADERS)?;
-    packages::ensure(CLANG)?;
+    set_up()?;
     let folder = paths::workspace().join("consumers").join(name);
     let sources = if folder.is_dir() {
         sources(&folder)?
@@ -119,21 +117,36 @@ fn sources(folder: &Path) -> Result<Vec<PathBuf>> {
 }
 
 fn compile(source: &Path, work: &Path) -> Result<PathBuf> {
-    let root = paths::workspace();
     let object = work
         .join(source.file_name().context("a file")?)
         .with_extension("obj");
+    let relative = source.strip_prefix(paths::workspace()).unwrap_or(source);
+    succeed(compiler().arg("-c").arg(relative).arg("-o").arg(&object))?;
+    Ok(object)
+}
+
+/// The compiler with everything that it is told for each file. It runs in the root of the checkout, with relative paths:
+/// neither image nor symbols tell where they were built.
+#[must_use]
+pub fn compiler() -> Command {
     let mut clang = Command::new(llvm("clang"));
-    // From the root, with relative paths: neither image nor symbols tell where it was built.
-    clang.current_dir(&root).args(COMPILER_ARGUMENTS);
+    clang.current_dir(paths::workspace()).args(COMPILER_ARGUMENTS);
     clang.arg("-fdebug-compilation-dir=/vrnic");
     clang.arg("-Iconsumers/include");
     for folder in HEADERS {
         clang.args(["-isystem", folder]);
     }
-    clang.arg("-c").arg(source.strip_prefix(&root).unwrap_or(source));
-    succeed(clang.arg("-o").arg(&object))?;
-    Ok(object)
+    clang
+}
+
+/// Installs what the consumers are built with.
+///
+/// # Errors
+/// When something cannot be had.
+pub fn set_up() -> Result<()> {
+    packages::ensure(packages::HOST_BUILD)?;
+    packages::ensure(toolchain::LLVM_AND_HEADERS)?;
+    packages::ensure(CLANG)
 }
 
 /// Makes the import libraries and the support for Control Flow Guard.
