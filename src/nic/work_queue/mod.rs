@@ -5,9 +5,23 @@
 //! | [`wqe`] | work requests, written straight into the ring |
 //! | [`send`], [`receive`], [`shared`] | which requests are outstanding, and their consumers' names |
 //! | [`completion`] | completions as they are read |
+//! | `memory`, `doorbell` | rings and doorbells |
+//! | `directory` | arrays by object number |
+//! | `queue_pair`, `completion_queue` | all of it together |
 
 pub mod completion;
 pub mod receive;
 pub mod send;
 pub mod shared;
 pub mod wqe;
+
+#[cfg(windows)]
+pub mod completion_queue;
+#[cfg(windows)]
+pub mod directory;
+#[cfg(windows)]
+pub mod doorbell;
+#[cfg(windows)]
+pub mod memory;
+#[cfg(windows)]
+pub mod queue_pair;
