@@ -7,7 +7,7 @@ use super::listener::Listener;
 use super::object::{self, Common, Object, ObjectRef};
 use super::pd;
 use super::provider::Provider;
-use super::{shared_endpoint, unsupported};
+use super::{cq, shared_endpoint};
 use crate::os::event::Event;
 use crate::os::irql::Passive;
 use crate::os::lock::SpinLock;
@@ -111,7 +111,7 @@ impl Adapter {
 static DISPATCH: NDK_ADAPTER_DISPATCH = NDK_ADAPTER_DISPATCH {
     NdkQueryExtension: Some(object::query_extension),
     NdkQueryAdapterInfo: Some(query_adapter_info),
-    NdkCreateCq: Some(unsupported::create_cq),
+    NdkCreateCq: Some(cq::create),
     NdkCreatePd: Some(pd::create),
     NdkCreateSharedEndpoint: Some(shared_endpoint::create),
     NdkCreateConnector: Some(create_connector),

@@ -41,6 +41,16 @@ impl Lifetime {
             .is_ok()
     }
 
+    /// Adds a reference unless the last one is gone. The memory must be valid, as for [`Lifetime::try_acquire`].
+    #[must_use]
+    pub fn revive(&self) -> bool {
+        self.0
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| {
+                (count & COUNT != 0).then_some(count + 1)
+            })
+            .is_ok()
+    }
+
     /// Drops a reference; true if it was the last one, and then the caller finishes the close.
     #[must_use]
     pub fn release(&self) -> bool {
@@ -91,9 +101,19 @@ mod tests {
         life.stop();
         assert!(life.is_closing());
         assert!(!life.try_acquire(), "no new user after close");
+        assert!(life.revive(), "but for those who know about the close");
+        assert!(!life.release());
         assert!(!life.release());
         assert!(!life.release());
         assert!(life.release());
+    }
+
+    #[test]
+    fn what_is_gone_stays_gone() {
+        let life = Lifetime::new();
+        life.stop();
+        assert!(life.release());
+        assert!(!life.revive());
     }
 
     #[test]

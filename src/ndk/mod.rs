@@ -3,18 +3,17 @@
 //! | module | what it is |
 //! |---|---|
 //! | [`version`], [`limits`], [`address`], [`private_data`], [`datagram`], [`endpoints`], [`path`], [`lifetime`] | rules without OS or device |
-//! | [`completion_arm`], [`completion_moderation`], [`completion_status`], [`post_rules`] | rules of completion and work queues, likewise |
+//! | [`completion_arm`], [`completion_moderation`], [`completion_status`], [`post_rules`], [`srq_rules`] | rules of completion and work queues, likewise |
 //! | [`access`], [`key`] | access to memory and the keys for it, likewise |
 //! | `object` | what all NDK objects share: header, references, close |
 //! | `request` | how consumers learn of the end of what they asked for |
 //! | `device_object` | what the objects share that the device has too |
 //! | `provider` | one for each NIC: opens adapters, runs the connection manager |
-//! | `adapter`, `pd`, `mr`, `mw`, `listener`, `connector` | the objects, one file each |
+//! | `adapter`, `pd`, `mr`, `mw`, `cq`, `srq`, `qp`, `shared_endpoint`, `listener`, `connector` | the objects, one file each |
+//! | `qp_create`, `cq_modify`, `srq_modify` | their creation and changes, where those are long |
+//! | `post`, `completion_poll` | posting and polling: the fast path |
+//! | `queues` | the queues by their numbers, for the device's events |
 //! | `fast_register`, `lam` | regions for fast registration, logical address mappings |
-//! | `unsupported` | slots of the objects that are not built yet |
-//!
-//! Completion queues, shared endpoints and queue pairs come with the transport;
-//! until then their creation answers `STATUS_NOT_SUPPORTED`, and the limits that the adapter reports for them are 0.
 
 pub mod access;
 pub mod address;
@@ -30,10 +29,17 @@ pub mod limits;
 pub mod path;
 pub mod post_rules;
 pub mod private_data;
+pub mod srq_rules;
 pub mod version;
 
 #[cfg(windows)]
 mod adapter;
+#[cfg(windows)]
+mod completion_poll;
+#[cfg(windows)]
+mod cq;
+#[cfg(windows)]
+mod cq_modify;
 #[cfg(windows)]
 mod device_object;
 #[cfg(windows)]
@@ -51,15 +57,23 @@ mod object;
 #[cfg(windows)]
 mod pd;
 #[cfg(windows)]
+mod post;
+#[cfg(windows)]
 mod provider;
 #[cfg(windows)]
 mod qp;
+#[cfg(windows)]
+mod qp_create;
+#[cfg(windows)]
+mod queues;
 #[cfg(windows)]
 mod request;
 #[cfg(windows)]
 mod shared_endpoint;
 #[cfg(windows)]
-mod unsupported;
+mod srq;
+#[cfg(windows)]
+mod srq_modify;
 
 #[cfg(windows)]
 pub use provider::{Config, Provider};

@@ -129,6 +129,16 @@ impl<T: Object> ObjectRef<T> {
         object.common().lifetime.try_acquire().then_some(Self(place))
     }
 
+    /// As [`ObjectRef::upgrade`], also if the consumer has closed it, as long as somebody else keeps it.
+    ///
+    /// # Safety
+    /// As for [`ObjectRef::upgrade`].
+    pub unsafe fn revive(place: NonNull<T>) -> Option<Self> {
+        // SAFETY: alive (caller).
+        let object = unsafe { place.as_ref() };
+        object.common().lifetime.revive().then_some(Self(place))
+    }
+
     /// Gives the reference to the consumer as a pointer to the public part.
     pub fn into_consumer<P>(self) -> *mut P {
         self.into_consumer_non_null().as_ptr()

@@ -7,7 +7,7 @@ use super::mr::Mr;
 use super::mw::Mw;
 use super::object::{self, Common, Object, ObjectRef};
 use super::request::Creation;
-use super::unsupported;
+use super::{qp_create, srq};
 use crate::nic::Nic;
 use crate::os::pool::{OutOfMemory, PoolArc, PoolBox, Pooled, Tag};
 use core::ffi::c_void;
@@ -92,9 +92,9 @@ static DISPATCH: NDK_PD_DISPATCH = NDK_PD_DISPATCH {
     NdkQueryExtension: Some(object::query_extension),
     NdkCreateMr: Some(create_mr),
     NdkCreateMw: Some(create_mw),
-    NdkCreateSrq: Some(unsupported::create_srq),
-    NdkCreateQp: Some(unsupported::create_qp),
-    NdkCreateQpWithSrq: Some(unsupported::create_qp_with_srq),
+    NdkCreateSrq: Some(srq::create),
+    NdkCreateQp: Some(qp_create::create_qp),
+    NdkCreateQpWithSrq: Some(qp_create::create_qp_with_srq),
     NdkGetPrivilegedMemoryRegionToken: Some(get_privileged_memory_region_token),
 };
 

@@ -38,6 +38,7 @@ impl Provider {
 
     /// Time has passed. DISPATCH, never overlapping itself.
     pub fn on_timer(&self) {
+        self.queues.on_tick();
         loop {
             let due = self.cm().expire(now());
             match due {
@@ -73,6 +74,7 @@ impl Provider {
         let Some(status) = self.device_failure() else {
             return;
         };
+        self.queues.on_device_failure(self.nic.health());
         let mut cursor = 0;
         loop {
             let next = self.cm().next_owner(&mut cursor);

@@ -22,6 +22,7 @@ use super::connector::Connector;
 use super::endpoints::{EndpointSlot, Endpoints};
 use super::listener::Listener;
 use super::object::ObjectRef;
+use super::queues::Queues;
 use super::{limits, path, version};
 use crate::cm::{self, ListenerSlot, Manager, ReadLimits, Slot, Tables, TimerCell};
 use crate::nic::{Nic, ObjectEvent};
@@ -98,6 +99,7 @@ pub struct Provider {
     addresses: SpinLock<[Option<IpAddr>; GID_ENTRIES as usize]>,
     endpoints: SpinLock<Endpoints<PoolSlice<EndpointSlot>>>,
     cm: SpinLock<Cm>,
+    queues: Queues,
 }
 
 impl Pooled for Provider {
@@ -126,6 +128,7 @@ impl Provider {
         if let Some(mtu) = path::path_mtu(nic.link().mtu, config.frame_size) {
             cm_config.path_mtu = mtu;
         }
+        let queues = Queues::new(&nic)?;
         let provider = Self {
             nic,
             info,
@@ -136,6 +139,7 @@ impl Provider {
             endpoints: SpinLock::new(Endpoints::new(endpoints, secret[1])),
             addresses: SpinLock::new([None; GID_ENTRIES as usize]),
             cm: SpinLock::new(Manager::new(cm_config, slots, timers, listeners)),
+            queues,
         };
         Ok(PoolBox::new(provider)?)
     }
@@ -165,7 +169,12 @@ impl Provider {
     /// The device has something to say about an object of the data path. `DISPATCH_LEVEL`, without a lock; events of one event
     /// queue come one after another, those of different ones at the same time.
     pub fn on_object_event(&self, event: ObjectEvent) {
-        wdk::println!("vrnic: {event:?} of an object that nobody has");
+        self.queues.on_event(event);
+    }
+
+    /// Completion queues, shared receive queues and queue pairs, by their numbers.
+    pub(super) fn queues(&self) -> &Queues {
+        &self.queues
     }
 
     /// Limits for one consumer, with the highest version that we speak. The address is stable until drop.

@@ -208,10 +208,12 @@ impl CompletionQueue {
         loop {
             // SAFETY: not in the list yet, so that it is ours.
             unsafe { (*attachment.as_ptr()).next = top };
-            match self
-                .gone
-                .compare_exchange_weak(top, attachment.as_ptr(), Ordering::AcqRel, Ordering::Relaxed)
-            {
+            match self.gone.compare_exchange_weak(
+                top,
+                attachment.as_ptr(),
+                Ordering::AcqRel,
+                Ordering::Relaxed,
+            ) {
                 Ok(_) => return,
                 Err(now) => top = now,
             }

@@ -41,7 +41,9 @@ impl<T> Chunks<T> {
     ///
     /// No memory.
     pub fn new(limit: u32) -> Result<Self, OutOfMemory> {
-        let pieces = PoolSlice::from_fn((limit as usize).div_ceil(CHUNK), |_| Piece(AtomicPtr::new(null_mut())))?;
+        let pieces = PoolSlice::from_fn((limit as usize).div_ceil(CHUNK), |_| {
+            Piece(AtomicPtr::new(null_mut()))
+        })?;
         Ok(Self { pieces })
     }
 
@@ -147,12 +149,8 @@ impl<T> Directory<T> {
     /// Takes an object out, unless another one has taken its place.
     pub fn remove(&self, number: u32, object: NonNull<T>) {
         if let Some(place) = self.0.get(number) {
-            let _replaced = place.compare_exchange(
-                object.as_ptr(),
-                null_mut(),
-                Ordering::AcqRel,
-                Ordering::Relaxed,
-            );
+            let _replaced =
+                place.compare_exchange(object.as_ptr(), null_mut(), Ordering::AcqRel, Ordering::Relaxed);
         }
     }
 

@@ -57,6 +57,11 @@ impl RingMemory {
         })
     }
 
+    /// How many entries.
+    pub fn entries(&self) -> u32 {
+        1 << self.log2_entries
+    }
+
     /// As commands describe it.
     pub fn ring(&self) -> Ring {
         self.buffer.ring(self.log2_entries)

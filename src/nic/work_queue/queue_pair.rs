@@ -41,6 +41,10 @@ pub struct QueuePair {
     number: AtomicU32,
     /// The consumer's name of it.
     pub context: u64,
+    /// Number of the completion queue of its requests.
+    pub send_cq: u32,
+    /// Number of the completion queue of its receives.
+    pub receive_cq: u32,
     /// Its requests.
     pub send: SendQueue<PoolSlice<Slot>>,
     /// Its receives.
@@ -55,10 +59,18 @@ impl Pooled for QueuePair {
 
 impl QueuePair {
     /// A queue pair that the device does not have yet.
-    pub fn new(context: u64, send: SendQueue<PoolSlice<Slot>>, receives: Receives) -> Self {
+    /// `cqs` are the completion queues of its requests and of its receives.
+    pub fn new(
+        context: u64,
+        [send_cq, receive_cq]: [u32; 2],
+        send: SendQueue<PoolSlice<Slot>>,
+        receives: Receives,
+    ) -> Self {
         Self {
             number: AtomicU32::new(super::completion::NO_QUEUE_PAIR),
             context,
+            send_cq,
+            receive_cq,
             send,
             receives,
             quiet: AtomicBool::new(false),
@@ -78,6 +90,11 @@ impl QueuePair {
     /// The consumer has closed it and wants no more completions of it.
     pub fn close(&self) {
         self.number.fetch_or(CLOSED, Ordering::AcqRel);
+    }
+
+    /// See [`QueuePair::close`].
+    pub fn is_closed(&self) -> bool {
+        self.number.load(Ordering::Relaxed) & CLOSED != 0
     }
 
     /// Whether completions with this number are for the consumer.
