@@ -24,6 +24,8 @@ const VARIANTS: &[&str] = &[
     "WskRegistration-client",
     "NdkConsumerObject-kind",
     "NdkConsumerObject-adapter",
+    "NdkStatusOfFunction-post",
+    "NdkResultUnknown-failed",
 ];
 
 /// Most of the time a check waits.

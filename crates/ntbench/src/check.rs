@@ -3,6 +3,8 @@
 //! A miniport goes through its life; an NDK provider gets a consumer that closes things in the most awkward order that is
 //! allowed. There is no peer on the wire: connection requests come only from providers that make them up.
 
+mod queues;
+
 use crate::ndis::{self, Adapter};
 use crate::ndk::{self, Connector, Listener};
 use crate::nt::driver::Driver;
@@ -11,7 +13,10 @@ use crate::pe::file::LoadError;
 use crate::verifier::faults;
 use crate::verifier::limits::Limits;
 use crate::{Config, Kernel};
-use ndk_sys::{NDIS_STATUS, NTSTATUS, OID_GEN_STATISTICS, OID_NDK_SET_STATE};
+use ndk_sys::{
+    NDIS_NDK_STATISTICS_INFO, NDIS_OBJECT_TYPE_DEFAULT, NDIS_STATUS, NTSTATUS, OID_GEN_STATISTICS,
+    OID_NDK_SET_STATE, OID_NDK_STATISTICS,
+};
 use parking_lot::Mutex;
 use std::collections::BTreeSet;
 use std::io;
@@ -25,6 +30,8 @@ use vrnic_device::{NicConfig, Wire};
 
 /// Where the consumer listens.
 const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 9);
+/// The port on which it accepts.
+const PORT: u16 = 7000;
 /// How long sent frames are waited for.
 const SEND_LIMIT: Duration = Duration::from_millis(500);
 
@@ -182,6 +189,7 @@ fn miniport(driver: &Driver) -> Result<(), CheckError> {
     let miniport = adapter.miniport();
     let _ = miniport.oid_query(OID_GEN_STATISTICS, 256);
     let _ = miniport.oid_set(OID_NDK_SET_STATE, &[1]);
+    let _ = miniport.direct_oid_query(OID_NDK_STATISTICS, statistics_request());
     let _ = miniport.send(&[&[0xFF; 60]], SEND_LIMIT);
     // Not every miniport is a provider, and not every provider has every version.
     if let Ok(consumer) = ndk::Adapter::open(miniport, ndk::VERSION_2_0) {
@@ -193,8 +201,18 @@ fn miniport(driver: &Driver) -> Result<(), CheckError> {
     Ok(())
 }
 
+/// An `NDIS_NDK_STATISTICS_INFO` with its header filled in.
+fn statistics_request() -> Vec<u8> {
+    let size = size_of::<NDIS_NDK_STATISTICS_INFO>();
+    let mut data = vec![0; size];
+    data[..2].copy_from_slice(&[NDIS_OBJECT_TYPE_DEFAULT, 1]);
+    data[2..4].copy_from_slice(&u16::try_from(size).unwrap_or(0).to_ne_bytes());
+    data
+}
+
 fn consume(adapter: ndk::Adapter) -> Result<(), NTSTATUS> {
     let _ = adapter.info();
+    queues::run(&adapter, SocketAddr::new(ADDRESS.into(), PORT));
     reject_in_event(&adapter)?;
     close_listener_in_event(&adapter)?;
     close_listener_before_connector(&adapter)?;

@@ -12,15 +12,16 @@ use ndk_sys::{
     NDIS_HALT_ACTION, NDIS_HANDLE, NDIS_MINIPORT_ADAPTER_GENERAL_ATTRIBUTES,
     NDIS_MINIPORT_ADAPTER_REGISTRATION_ATTRIBUTES, NDIS_MINIPORT_DRIVER_CHARACTERISTICS,
     NDIS_MINIPORT_INIT_PARAMETERS, NDIS_MINIPORT_PAUSE_PARAMETERS, NDIS_MINIPORT_RESTART_PARAMETERS,
-    NDIS_NDK_PROVIDER_CHARACTERISTICS, NDIS_OBJECT_HEADER, NDIS_OBJECT_TYPE_DEFAULT,
-    NDIS_OBJECT_TYPE_MINIPORT_ADAPTER_GENERAL_ATTRIBUTES,
+    NDIS_NDK_PROVIDER_CHARACTERISTICS, NDIS_NDK_STATISTICS_INFO, NDIS_OBJECT_HEADER,
+    NDIS_OBJECT_TYPE_DEFAULT, NDIS_OBJECT_TYPE_MINIPORT_ADAPTER_GENERAL_ATTRIBUTES,
     NDIS_OBJECT_TYPE_MINIPORT_ADAPTER_REGISTRATION_ATTRIBUTES,
     NDIS_OBJECT_TYPE_MINIPORT_DRIVER_CHARACTERISTICS, NDIS_OBJECT_TYPE_NDK_PROVIDER_CHARACTERISTICS,
     NDIS_OBJECT_TYPE_SG_DMA_DESCRIPTION, NDIS_OBJECT_TYPE_TIMER_CHARACTERISTICS, NDIS_OID_REQUEST,
     NDIS_PHYSICAL_ADDRESS, NDIS_PORT_NUMBER, NDIS_SG_DMA_DESCRIPTION, NDIS_SHUTDOWN_ACTION, NDIS_STATUS,
     NDIS_STATUS_FAILURE, NDIS_STATUS_NOT_SUPPORTED, NDIS_STATUS_PENDING, NDIS_STATUS_SUCCESS,
     NDIS_TIMER_CHARACTERISTICS, NET_BUFFER_LIST, NET_PNP_EVENT_NOTIFICATION, NTSTATUS,
-    NdisRequestQueryInformation, NetEventNDKEnable, OID_NDK_SET_STATE, SCATTER_GATHER_LIST,
+    NdisRequestQueryInformation, NetEventNDKEnable, OID_NDK_SET_STATE, OID_NDK_STATISTICS,
+    SCATTER_GATHER_LIST,
 };
 use vrnic_abi::pci::REGISTER_BAR_SIZE;
 use vrnic_abi::regs;
@@ -46,6 +47,11 @@ pub const FAULTS: &[Fault] = later! {
     "NdkPendingWithoutCompletion" "NdkContext" "NdkOutParamOnPending" "NdkStatusUndocumented"
     "NdkStatusUndocumented-close" "NdkCallbackIrql" "NdkCallbackLockHeld" "NdkCallbackAfterClose"
     "NdkCloseDuringCallback" "NdkCloseOrder" "NdkConnectEventOverlap" "NdkAdapterClosedWithObjects"
+    "NdkStatusOfFunction" "NdkStatusOfFunction-post" "NdkNotificationStatus" "NdkCqNotificationOverlap" "NdkCqNotArmed"
+    "NdkCqNotSolicited" "NdkCqLostWakeup" "NdkSrqNotArmed" "NdkResultCount" "NdkResultUnknown" "NdkResultUnknown-failed"
+    "NdkResultOrder" "NdkResultSilent" "NdkResultStatus" "NdkResultAfterError" "NdkResultFields" "NdkRequestLost"
+    "NdkDeferredStuck" "NdkDisconnectEventTwice" "NdkConnectionData" "NdkLam" "NdkMdlChanged" "NdkToken" "NdkAdapterInfo"
+    "NdkReservedCounters"
 };
 
 /// What the driver keeps, as numbers.
@@ -140,6 +146,8 @@ fn characteristics() -> NDIS_MINIPORT_DRIVER_CHARACTERISTICS {
     all.DevicePnPEventNotifyHandler = Some(pnp_event);
     all.ShutdownHandlerEx = Some(shutdown);
     all.CancelOidRequestHandler = Some(cancel);
+    all.DirectOidRequestHandler = Some(direct_oid_request);
+    all.CancelDirectOidRequestHandler = Some(cancel);
     all
 }
 
@@ -485,6 +493,25 @@ unsafe extern "system" fn oid_request(_: NDIS_HANDLE, request: *mut NDIS_OID_REQ
         let _ = unsafe { ndis::NdisMNetPnPEvent(adapter, &raw mut event) };
     }
     NDIS_STATUS_NOT_SUPPORTED
+}
+
+/// Answers statistics only: nothing has happened, unless a reserved counter counts.
+unsafe extern "system" fn direct_oid_request(_: NDIS_HANDLE, request: *mut NDIS_OID_REQUEST) -> NDIS_STATUS {
+    // As above.
+    let request = number(request);
+    let (buffer, length): (usize, u32) = (peek(request + 0x28), peek(request + 0x30));
+    let size = size_of::<NDIS_NDK_STATISTICS_INFO>();
+    if peek::<u32>(request + 0x20) != OID_NDK_STATISTICS || (length as usize) < size {
+        return NDIS_STATUS_NOT_SUPPORTED;
+    }
+    let mut statistics = NDIS_NDK_STATISTICS_INFO::zeroed();
+    statistics.Header = header(NDIS_OBJECT_TYPE_DEFAULT, 1, size);
+    poke(buffer, statistics);
+    if is("NdkReservedCounters") {
+        poke(buffer + 8 + 5 * 8, 1_u64);
+    }
+    poke(request + 0x34, u32::try_from(size).unwrap_or(0));
+    NDIS_STATUS_SUCCESS
 }
 
 unsafe extern "system" fn send(_: NDIS_HANDLE, lists: *mut NET_BUFFER_LIST, _: NDIS_PORT_NUMBER, _: u32) {

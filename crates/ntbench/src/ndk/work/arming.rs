@@ -69,16 +69,14 @@ impl Arming {
     /// The call has returned.
     pub(super) fn end_arm(&mut self) {
         let Some(kind) = self.calling.take() else { return };
-        if self.came {
-            // That may have been for this arming, or for the one before: another one may come, and need not.
-            self.armed = Some(kind);
+        // If one has come, that may have been for this arming, or for the one before: another one may come, and need not.
+        let before = self.armed.filter(|_| !self.came);
+        let merged = before.map_or(kind, |before| merge(before, kind));
+        if before != Some(merged) {
             self.empty = false;
             self.due = None;
-            return;
         }
-        self.armed = Some(self.armed.map_or(kind, |before| merge(before, kind)));
-        self.empty = false;
-        self.due = None;
+        self.armed = Some(merged);
     }
 
     /// The consumer is notified.

@@ -1,18 +1,25 @@
-//! An NDK provider that is right but for the fault that was asked for: adapters, listeners and connectors without a
-//! network. A listener delivers one connection request as soon as it listens.
+//! An NDK provider that is right but for the fault that was asked for, without a network. A listener delivers one
+//! connection request as soon as it listens. Here are objects, adapters, listeners and connectors; `queues` and `memory`
+//! have the others.
 #![expect(unsafe_code, reason = "functions that consumers call, and calls of consumers")]
+
+mod memory;
+mod queues;
 
 use core::ffi::c_void;
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 use ndk_sys::{
-    AF_INET, NDIS_HANDLE, NDIS_OPEN_NDK_ADAPTER_PARAMETERS, NDIS_STATUS, NDIS_STATUS_SUCCESS, NDK_ADAPTER,
+    AF_INET, GUID, NDIS_HANDLE, NDIS_OPEN_NDK_ADAPTER_PARAMETERS, NDIS_STATUS, NDIS_STATUS_SUCCESS,
+    NDK_ADAPTER, NDK_ADAPTER_DISPATCH, NDK_CONNECTOR, NDK_CQ, NDK_EXTENSION_INTERFACE,
     NDK_FN_CLOSE_COMPLETION, NDK_FN_CONNECT_EVENT_CALLBACK, NDK_FN_CREATE_COMPLETION,
-    NDK_FN_REQUEST_COMPLETION, NDK_OBJECT_HEADER, NDK_OBJECT_HEADER_RESERVED_BLOCK, NDK_OBJECT_TYPE,
-    NDK_VERSION, NTSTATUS, NdkObjectTypeAdapter, NdkObjectTypeConnector, NdkObjectTypeCq,
-    NdkObjectTypeListener, SOCKADDR_IN, STATUS_BUFFER_TOO_SMALL, STATUS_INVALID_DEVICE_STATE,
-    STATUS_NOT_SUPPORTED, STATUS_PENDING, STATUS_SUCCESS,
+    NDK_FN_DISCONNECT_EVENT_CALLBACK, NDK_FN_REQUEST_COMPLETION, NDK_LISTENER, NDK_MW, NDK_OBJECT_HEADER,
+    NDK_OBJECT_HEADER_RESERVED_BLOCK, NDK_OBJECT_TYPE, NDK_PD, NDK_PD_DISPATCH, NDK_QP, NDK_SHARED_ENDPOINT,
+    NDK_SRQ, NDK_VERSION, NTSTATUS, NdkObjectTypeAdapter, NdkObjectTypeConnector, NdkObjectTypeCq,
+    NdkObjectTypeListener, NdkObjectTypePd, SOCKADDR, SOCKADDR_IN, STATUS_BUFFER_TOO_SMALL,
+    STATUS_CONNECTION_REFUSED, STATUS_INVALID_DEVICE_STATE, STATUS_NOT_SUPPORTED, STATUS_PENDING,
+    STATUS_SUCCESS,
 };
 
 use crate::faults::is;
@@ -31,8 +38,12 @@ const DEVICE_LEVEL: u8 = 5;
 struct Object {
     header: NDK_OBJECT_HEADER,
     dispatch: *const c_void,
+    /// The antecedents: an adapter or a PD, a listener or a CQ, another CQ.
     adapter: *mut Object,
     listener: *mut Object,
+    third: *mut Object,
+    /// Pool that goes with it, or 0.
+    extra: usize,
     /// The consumer, successors, running callbacks and functions.
     users: AtomicUsize,
     /// Running event callbacks.
@@ -51,21 +62,42 @@ unsafe extern "system" fn unsupported() -> NTSTATUS {
     STATUS_NOT_SUPPORTED
 }
 
+unsafe extern "system" fn query_extension(
+    _: *mut NDK_OBJECT_HEADER,
+    _: *mut GUID,
+    _: NDK_VERSION,
+    _: *mut NDK_EXTENSION_INTERFACE,
+) -> NTSTATUS {
+    STATUS_NOT_SUPPORTED
+}
+
 /// A function that does nothing, whatever its arguments are.
 type Slot = unsafe extern "system" fn() -> NTSTATUS;
 
-/// The tables. Their order is that of the headers.
-#[repr(C)]
-struct AdapterTable([Slot; 5], [Slot; 1], CreateListener, [Slot; 2]);
-type CreateListener = unsafe extern "system" fn(
-    *mut Object,
-    Option<NDK_FN_CONNECT_EVENT_CALLBACK>,
-    *mut c_void,
-    NDK_FN_CREATE_COMPLETION,
-    *mut c_void,
-    *mut *mut Object,
-) -> NTSTATUS;
+static ADAPTER: NDK_ADAPTER_DISPATCH = NDK_ADAPTER_DISPATCH {
+    NdkQueryExtension: Some(query_extension),
+    NdkQueryAdapterInfo: Some(memory::query_info),
+    NdkCreateCq: Some(queues::create_cq),
+    NdkCreatePd: Some(create_pd),
+    NdkCreateSharedEndpoint: Some(create_shared_endpoint),
+    NdkCreateConnector: Some(create_connector),
+    NdkCreateListener: Some(create_listener),
+    NdkBuildLAM: Some(memory::build_lam),
+    NdkReleaseLAM: Some(memory::release_lam),
+};
 
+static PD: NDK_PD_DISPATCH = NDK_PD_DISPATCH {
+    NdkClosePd: Some(close_object),
+    NdkQueryExtension: Some(query_extension),
+    NdkCreateMr: Some(memory::create_mr),
+    NdkCreateMw: Some(create_mw),
+    NdkCreateSrq: Some(queues::create_srq),
+    NdkCreateQp: Some(queues::create_qp),
+    NdkCreateQpWithSrq: Some(create_qp_with_srq),
+    NdkGetPrivilegedMemoryRegionToken: Some(get_privileged_token),
+};
+
+/// The other tables. Their order is that of the headers.
 #[repr(C)]
 struct ListenerTable(Close, Slot, Listen, GetAddress, Slot);
 type Close = unsafe extern "system" fn(*mut Object, Option<NDK_FN_CLOSE_COMPLETION>, *mut c_void) -> NTSTATUS;
@@ -79,21 +111,29 @@ type Listen = unsafe extern "system" fn(
 type GetAddress = unsafe extern "system" fn(*mut Object, usize, usize) -> NTSTATUS;
 
 #[repr(C)]
-struct ConnectorTable(Close, [Slot; 5], Reject, Slot, [GetAddress; 2], Slot);
+struct ConnectorTable(Close, [Slot; 4], Accept, Reject, GetData, [GetAddress; 2], Slot);
+type Accept = unsafe extern "system" fn(
+    *mut Object,
+    *mut NDK_QP,
+    u32,
+    u32,
+    *mut c_void,
+    u32,
+    Option<NDK_FN_DISCONNECT_EVENT_CALLBACK>,
+    *mut c_void,
+    NDK_FN_REQUEST_COMPLETION,
+    *mut c_void,
+) -> NTSTATUS;
+type GetData = unsafe extern "system" fn(*mut Object, *mut u32, *mut u32, *mut c_void, *mut u32) -> NTSTATUS;
 type Reject = unsafe extern "system" fn(*mut Object, *mut c_void, u32) -> NTSTATUS;
 
-static ADAPTER: AdapterTable = AdapterTable(
-    [unsupported; 5],
-    [unsupported; 1],
-    create_listener,
-    [unsupported; 2],
-);
 static LISTENER: ListenerTable = ListenerTable(close, unsupported, listen, get_address, unsupported);
 static CONNECTOR: ConnectorTable = ConnectorTable(
     close,
-    [unsupported; 5],
+    [unsupported; 4],
+    accept,
     reject,
-    unsupported,
+    get_data,
     [get_address; 2],
     unsupported,
 );
@@ -120,6 +160,8 @@ fn new(
             dispatch: pointer(dispatch),
             adapter,
             listener,
+            third: null_mut(),
+            extra: 0,
             users: AtomicUsize::new(1),
             events: AtomicUsize::new(0),
             event: None,
@@ -149,15 +191,23 @@ fn release(pointer: *mut Object) {
         return;
     }
     let Object {
-        adapter, listener, ..
+        adapter,
+        listener,
+        third,
+        extra,
+        ..
     } = *object(pointer);
     if adapter.is_null() {
         return;
     }
     complete_close(pointer);
+    if extra != 0 {
+        kernel::free(extra);
+    }
     kernel::free(number(pointer));
-    release(listener);
-    release(adapter);
+    for antecedent in [listener, third, adapter] {
+        release(antecedent);
+    }
 }
 
 fn complete_close(pointer: *mut Object) {
@@ -208,14 +258,87 @@ pub unsafe extern "system" fn close_adapter(_: NDIS_HANDLE, adapter: *mut NDK_AD
     kernel::free(number(adapter));
 }
 
+unsafe extern "system" fn create_pd(
+    adapter: *mut NDK_ADAPTER,
+    _: Option<NDK_FN_CREATE_COMPLETION>,
+    _: *mut c_void,
+    out: *mut *mut NDK_PD,
+) -> NTSTATUS {
+    if is("NdkStatusOfFunction") {
+        return STATUS_CONNECTION_REFUSED;
+    }
+    let adapter: *mut Object = adapter.cast();
+    acquire(adapter);
+    let version = object(adapter).header.Version;
+    let pd = new(
+        NdkObjectTypePd,
+        version,
+        kernel::address(&PD),
+        adapter,
+        null_mut(),
+    );
+    poke(number(out), pd);
+    STATUS_SUCCESS
+}
+
+unsafe extern "system" fn create_shared_endpoint(
+    _: *mut NDK_ADAPTER,
+    _: *const SOCKADDR,
+    _: u32,
+    _: Option<NDK_FN_CREATE_COMPLETION>,
+    _: *mut c_void,
+    _: *mut *mut NDK_SHARED_ENDPOINT,
+) -> NTSTATUS {
+    STATUS_NOT_SUPPORTED
+}
+
+unsafe extern "system" fn create_connector(
+    _: *mut NDK_ADAPTER,
+    _: Option<NDK_FN_CREATE_COMPLETION>,
+    _: *mut c_void,
+    _: *mut *mut NDK_CONNECTOR,
+) -> NTSTATUS {
+    STATUS_NOT_SUPPORTED
+}
+
+unsafe extern "system" fn create_mw(
+    _: *mut NDK_PD,
+    _: Option<NDK_FN_CREATE_COMPLETION>,
+    _: *mut c_void,
+    _: *mut *mut NDK_MW,
+) -> NTSTATUS {
+    STATUS_NOT_SUPPORTED
+}
+
+unsafe extern "system" fn create_qp_with_srq(
+    _: *mut NDK_PD,
+    _: *mut NDK_CQ,
+    _: *mut NDK_CQ,
+    _: *mut NDK_SRQ,
+    _: *mut c_void,
+    _: u32,
+    _: u32,
+    _: u32,
+    _: Option<NDK_FN_CREATE_COMPLETION>,
+    _: *mut c_void,
+    _: *mut *mut NDK_QP,
+) -> NTSTATUS {
+    STATUS_NOT_SUPPORTED
+}
+
+unsafe extern "system" fn get_privileged_token(_: *mut NDK_PD, out: *mut u32) {
+    poke(number(out), 0x100_u32);
+}
+
 unsafe extern "system" fn create_listener(
-    adapter: *mut Object,
+    adapter: *mut NDK_ADAPTER,
     event: Option<NDK_FN_CONNECT_EVENT_CALLBACK>,
     context: *mut c_void,
-    completion: NDK_FN_CREATE_COMPLETION,
+    completion: Option<NDK_FN_CREATE_COMPLETION>,
     completion_context: *mut c_void,
-    out: *mut *mut Object,
+    out: *mut *mut NDK_LISTENER,
 ) -> NTSTATUS {
+    let adapter: *mut Object = adapter.cast();
     let mut version = object(adapter).header.Version;
     if is("NdkObjectHeader-version") {
         version.Minor += 1;
@@ -244,7 +367,9 @@ unsafe extern "system" fn create_listener(
         object(listener).header.NdkReserved.rf[3] = pointer(1);
     }
     poke(number(out), listener);
-    if is("NdkOutParamOnPending") {
+    if is("NdkOutParamOnPending")
+        && let Some(completion) = completion
+    {
         // SAFETY: the consumer's callback with its context.
         unsafe { completion(completion_context, STATUS_SUCCESS, listener.cast()) };
         return STATUS_PENDING;
@@ -341,6 +466,51 @@ unsafe extern "system" fn reject(connector: *mut Object, _: *mut c_void, _: u32)
     STATUS_SUCCESS
 }
 
+/// Establishes nothing, and may tell of the end of it at once.
+unsafe extern "system" fn accept(
+    connector: *mut Object,
+    _: *mut NDK_QP,
+    _: u32,
+    _: u32,
+    _: *mut c_void,
+    _: u32,
+    event: Option<NDK_FN_DISCONNECT_EVENT_CALLBACK>,
+    context: *mut c_void,
+    _: NDK_FN_REQUEST_COMPLETION,
+    _: *mut c_void,
+) -> NTSTATUS {
+    let times = if is("NdkDisconnectEventTwice") { 2 } else { 1 };
+    acquire(connector);
+    for _ in 0..times {
+        if let Some(event) = event {
+            // SAFETY: the consumer's callback with its context.
+            unsafe { event(context) };
+        }
+    }
+    release(connector);
+    STATUS_SUCCESS
+}
+
+unsafe extern "system" fn get_data(
+    _: *mut Object,
+    _: *mut u32,
+    _: *mut u32,
+    data: *mut c_void,
+    length: *mut u32,
+) -> NTSTATUS {
+    /// What a peer may have sent.
+    const REQUIRED: u32 = 56;
+    let room: u32 = peek(number(length));
+    poke(number(length), REQUIRED);
+    for index in 0..room.min(REQUIRED) as usize {
+        poke(number(data) + index, 0_u8);
+    }
+    if is("NdkConnectionData") || data.is_null() || room >= REQUIRED {
+        return STATUS_SUCCESS;
+    }
+    STATUS_BUFFER_TOO_SMALL
+}
+
 unsafe extern "system" fn get_address(_: *mut Object, address: usize, length: usize) -> NTSTATUS {
     /// Bytes of a `SOCKADDR_IN`.
     const SIZE: u32 = 16;
@@ -353,6 +523,18 @@ unsafe extern "system" fn get_address(_: *mut Object, address: usize, length: us
     value.sin_family = if is("NdkAddress") { 99 } else { AF_INET };
     poke(address, value);
     STATUS_SUCCESS
+}
+
+unsafe extern "system" fn close_object(
+    pointer: *mut NDK_OBJECT_HEADER,
+    completion: Option<NDK_FN_CLOSE_COMPLETION>,
+    context: *mut c_void,
+) -> NTSTATUS {
+    let pointer: *mut Object = pointer.cast();
+    object(pointer).close = completion;
+    object(pointer).close_context = context;
+    release(pointer);
+    STATUS_PENDING
 }
 
 unsafe extern "system" fn close(
