@@ -301,7 +301,7 @@ rules! {
     NdkResultAfterError,
     /// A completion has the context of its QP, the type of its operation, and bytes that there was room for, and is in the CQ of its queue.
     NdkResultFields,
-    /// Requests that are flushed complete before their QP is closed.
+    /// Requests that are flushed complete.
     NdkRequestLost,
     /// Deferred requests are processed when a later post fails.
     NdkDeferredStuck,

@@ -122,6 +122,8 @@ pub(super) struct QueuePair {
     pub initiator: Queue,
     /// Its close has completed.
     pub closed: bool,
+    /// It was flushed, so by then everything that was outstanding must have completed.
+    pub drained: Option<Instant>,
     /// A post has failed, so by then the deferred requests before it must be done.
     pub kicked: Option<Instant>,
 }
@@ -133,6 +135,11 @@ impl QueuePair {
         } else {
             &mut self.initiator
         }
+    }
+
+    /// Whether it was flushed long before `now`.
+    pub(super) fn should_be_drained(&self, now: Instant) -> bool {
+        !self.closed && self.drained.is_some_and(|drained| drained < now)
     }
 
     /// Whether deferred requests, which a failed post should have set going, are still there at `now`.

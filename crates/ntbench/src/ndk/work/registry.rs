@@ -72,6 +72,7 @@ pub(in super::super) fn adopted(fixed: &Fixed, antecedents: &[Id], context: u64)
                 receive: Queue::default(),
                 initiator: Queue::default(),
                 closed: false,
+                drained: None,
                 kicked: None,
             };
             registry.qps.insert(fixed.id, qp);
@@ -213,7 +214,7 @@ pub(in super::super) fn results(cq: &Fixed, extended: bool, buffer: usize, room:
             dead = arming.is_dead();
         }
         let lost = if drained && !dead {
-            registry.lost(cq.id)
+            registry.lost(cq.id, now)
         } else {
             None
         };
@@ -230,8 +231,8 @@ pub(in super::super) fn results(cq: &Fixed, extended: bool, buffer: usize, room:
     if let Some((label, name)) = lost {
         broken(
             Rule::NdkRequestLost,
-            format!("{label} was flushed and closed, and an {name} that was outstanding has not completed"),
-            "Complete every request that is flushed with STATUS_CANCELLED before the close of its QP completes.",
+            format!("{label} was flushed long ago, and an {name} that was outstanding has not completed"),
+            "Complete every request that is flushed with STATUS_CANCELLED.",
         )
     }
     if let Some(label) = stuck {
@@ -245,9 +246,9 @@ pub(in super::super) fn results(cq: &Fixed, extended: bool, buffer: usize, room:
 }
 
 impl Registry {
-    /// A closed QP of that CQ, and a request of it that was flushed and has not completed.
-    fn lost(&self, cq: Id) -> Option<(String, &'static str)> {
-        self.qps.values().filter(|qp| qp.closed).find_map(|qp| {
+    /// A QP of that CQ, and a request of it that was flushed and has not completed.
+    fn lost(&self, cq: Id, now: Instant) -> Option<(String, &'static str)> {
+        self.qps.values().find_map(|qp| {
             let receive = if qp.receive_cq == cq {
                 qp.receive.lost()
             } else {
@@ -258,7 +259,7 @@ impl Registry {
             } else {
                 None
             };
-            let request = receive.or(initiator)?;
+            let request = receive.or(initiator).filter(|_| qp.should_be_drained(now))?;
             Some((qp.label.clone(), request.operation.name))
         })
     }
@@ -480,6 +481,7 @@ pub(in super::super) fn flush(qp: &Fixed) {
         if let Some(qp) = registry.qps.get_mut(&qp.id) {
             qp.receive.flush();
             qp.initiator.flush();
+            qp.drained = Some(Instant::now() + completion_limit());
         }
     });
     let _ = objects::invoke(qp, NAME, &[], String::new);
