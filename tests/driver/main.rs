@@ -6,6 +6,7 @@
 mod device;
 mod hostile;
 mod listener;
+mod memory;
 mod miniport;
 mod reject;
 mod support;
