@@ -3,7 +3,9 @@
 //! One binary, because there is one kernel at a time in a process: the tests take turns. A broken rule ends the process with
 //! the verifier's report.
 
+mod data;
 mod device;
+mod duo;
 mod hostile;
 mod listener;
 mod memory;
