@@ -246,15 +246,18 @@ impl QueuePair {
 
     /// Answers and requests get half of the budget each, or what the other leaves. An error: the state is ERROR now.
     fn transmit<H: Host>(&mut self, port: &mut Port<'_, H>, budget: usize) -> Result<bool, ()> {
-        let mut left = budget;
-        left -= self.answer(port, budget.div_ceil(2))?;
-        let requests = if self.state == QpState::RTS { left } else { 0 };
-        let worked = self.requester.run(port, requests).map_err(|failure| {
-            self.fail_request(port.host, failure);
-        })?;
-        left -= worked;
-        left -= self.answer(port, left)?;
-        Ok(self.responder.owes() || (left == 0 && worked > 0))
+        let answered = self.answer(port, budget.div_ceil(2))?;
+        // Requests get their turn even with a budget of one.
+        let room = budget.saturating_sub(answered).max(1);
+        let worked = if self.state == QpState::RTS {
+            let worked = self.requester.run(port, room);
+            worked.map_err(|failure| self.fail_request(port.host, failure))?
+        } else {
+            0
+        };
+        let left = room - worked;
+        self.answer(port, left)?;
+        Ok(self.responder.owes() || left == 0)
     }
 
     fn answer<H: Host>(&mut self, port: &mut Port<'_, H>, budget: usize) -> Result<usize, ()> {

@@ -24,7 +24,7 @@ pub(super) const MAX_MESSAGE: u32 = 1 << 30;
 const MAX_PENDING: usize = 512;
 
 /// Emptied requests that are kept for their memory.
-const MAX_SPARE: usize = 64;
+const MAX_SPARE: usize = 32;
 
 /// The requester and completer of a queue pair.
 pub(super) struct Requester {

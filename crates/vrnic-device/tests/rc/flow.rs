@@ -3,12 +3,15 @@
 use std::time::Duration;
 
 use roce_wire::bth::Opcode;
+use roce_wire::frame::Frame;
 use vrnic_abi::cqe::WorkStatus;
+use vrnic_abi::resource::QpState;
 use vrnic_abi::wqe::FastRegSegment;
-use vrnic_device::rc::{Extra, Operation, SendRequest, Sge};
+use vrnic_device::rc::{Extra, Operation, Path, SendRequest, Sge};
 use zerocopy::FromZeros;
 
-use crate::world::{A, B, BASE, KEY, Setup, WINDOW_KEY, World, inline, read, request, write};
+use crate::lone::Lone;
+use crate::world::{A, B, BASE, KEY, Setup, WINDOW_KEY, World, inline, path, read, request, write};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -279,4 +282,66 @@ fn the_largest_message_goes_through() {
     world.post(A, too_long);
     world.settle(SECOND);
     assert_eq!(world.nodes[A].sent[2].status, WorkStatus::LOCAL_LENGTH);
+}
+
+#[test]
+fn frames_carry_what_the_path_says() {
+    for v6 in [false, true] {
+        for chosen in [0, 51_111] {
+            let mut lone = Lone::in_init(&Setup {
+                v6,
+                ..Setup::default()
+            });
+            let path = Path {
+                udp_source_port: chosen,
+                traffic_class: 0xb9,
+                hop_limit: 17,
+                ..path(B, &lone.setup)
+            };
+            lone.qp.set_path(path).expect("an MTU");
+            lone.qp.set_state(QpState::RTS).expect("all attributes");
+            lone.node.sends.push_back(inline(1, Operation::Send, b"hello"));
+            let sent = lone.run_raw();
+            let address = Frame::parse(&sent[0]).expect("a good frame").address;
+            assert_eq!(address.ip, path.ip);
+            assert_eq!((address.traffic_class, address.hop_limit), (0xb9, 17));
+            assert_eq!(address.source_mac.0, path.source_mac);
+            assert_eq!(address.destination_mac.0, path.destination_mac);
+            let port = address.udp_source_port;
+            assert!(if chosen == 0 {
+                port >= 0xc000
+            } else {
+                port == chosen
+            });
+        }
+    }
+}
+
+#[test]
+fn an_mtu_that_does_not_exist_is_refused() {
+    let setup = Setup::default();
+    for mtu_log2 in [0, 7, 13, u8::MAX] {
+        let path = Path {
+            mtu_log2,
+            ..path(B, &setup)
+        };
+        assert!(Lone::in_init(&setup).qp.set_path(path).is_err());
+    }
+}
+
+#[test]
+fn the_smallest_budget_starves_neither_answers_nor_requests() {
+    let mut world = World::new(&Setup {
+        budget: 1,
+        ..Setup::default()
+    });
+    for side in [A, B] {
+        for index in 0..20 {
+            world.post(side, request(index, read(BASE), BASE, 3000));
+            world.post(side, request(index, write(BASE), BASE, 3000));
+        }
+    }
+    assert!(world.settle(Duration::from_millis(50)));
+    assert_eq!([A, B].map(|side| indexes(&world, side).len()), [40, 40]);
+    assert_eq!([A, B].map(|side| world.nodes[side].count_of("timeout")), [0, 0]);
 }

@@ -55,7 +55,8 @@ fn setups() -> impl Strategy<Value = Setup> {
                 seed,
             }
         });
-    let windows = (1..80_u32, 1..20_u32, 1..40_u32);
+    // Window, ACK interval, piece of a READ; whether early SENDs are held.
+    let windows = (1..80_u32, 1..20_u32, 1..40_u32, any::<bool>());
     (
         8..=12_u8,
         [psn.clone(), psn],
@@ -65,15 +66,19 @@ fn setups() -> impl Strategy<Value = Setup> {
         weather,
     )
         .prop_map(
-            |(mtu_log2, psn, reads, budget, (window, ack_interval, read_piece), weather)| {
+            |(mtu_log2, psn, reads, budget, (window, ack_interval, read_piece, hold), weather)| {
                 let mut setup = Setup {
                     mtu_log2,
                     psn,
                     reads,
                     budget,
                     weather,
+                    rnr_retry: 7,
                     ..Setup::default()
                 };
+                if !hold {
+                    setup.config.rnr_hold = Duration::ZERO;
+                }
                 setup.config.max_window = window;
                 setup.config.initial_window = window.div_ceil(2);
                 setup.config.ack_interval = ack_interval;
@@ -159,5 +164,43 @@ proptest! {
         for side in [A, B] {
             prop_assert!(world.nodes[side].memory == expected[side], "wrong data on side {side}");
         }
+    }
+    #[test]
+    fn an_end_at_any_time_completes_each_request_once(
+        steps in steps(),
+        setup in setups(),
+        end in 0_u64..2_000,
+        ending in 0..2_usize,
+    ) {
+        let mut world = World::new(&setup);
+        let mut receives = 0;
+        for (index, step) in steps.iter().enumerate() {
+            let number = u32::try_from(index).expect("few");
+            let (operation, local) = match step.job {
+                Job::Send => (Operation::Send, source(index)),
+                Job::Write => (write(target(index)), source(index)),
+                Job::Read => (read(source(index)), target(index)),
+            };
+            world.post(ending, request(number, operation, local, step.length));
+            if index % 2 == 0 {
+                world.post_receive(ending, receives, target(index), 16_000);
+                receives += 1;
+            }
+            if matches!(step.job, Job::Send) {
+                world.post_receive(1 - ending, number, target(index), step.length);
+            }
+        }
+        world.settle(Duration::from_micros(end));
+        world.qps[ending].set_error(&mut world.nodes[ending]);
+        prop_assert!(world.settle(Duration::from_secs(200)), "it never ends");
+        prop_assert!(world.qps[ending].is_drained());
+        let node = &world.nodes[ending];
+        let sent: Vec<_> = node.sent.iter().map(|done| done.index as usize).collect();
+        prop_assert_eq!(sent, (0..steps.len()).collect::<Vec<_>>());
+        let received: Vec<_> = node.received.iter().map(|done| done.index).collect();
+        prop_assert_eq!(received, (0..receives).collect::<Vec<_>>());
+        let first_flushed = node.sent.iter().position(|done| done.status != WorkStatus::OK);
+        let rest = &node.sent[first_flushed.unwrap_or(steps.len())..];
+        prop_assert!(rest.iter().all(|done| done.status == WorkStatus::FLUSHED));
     }
 }
