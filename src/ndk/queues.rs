@@ -68,7 +68,10 @@ impl<T: Object> Table<T> {
     /// Calls `each` with every object that anybody still has, without the lock.
     fn for_each(&self, mut each: impl FnMut(&ObjectRef<T>)) {
         for number in 0..self.limit {
-            if let Some(object) = self.any(number) {
+            // Most numbers are nobody's: that is seen without the lock.
+            if self.places.get(number).is_some()
+                && let Some(object) = self.any(number)
+            {
                 each(&object);
             }
         }

@@ -12,3 +12,4 @@ mod memory;
 mod miniport;
 mod reject;
 mod support;
+mod work_queues;
