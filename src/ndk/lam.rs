@@ -45,9 +45,11 @@ pub unsafe extern "system" fn build(
 ) -> NTSTATUS {
     // SAFETY: the consumer passes an open adapter.
     let adapter = unsafe { object::reference::<Adapter, _>(adapter) };
-    // SAFETY: the consumer's variables, or null.
-    let (Some(size), Some(first_byte_offset)) = (unsafe { (size.as_mut(), first_byte_offset.as_mut()) })
-    else {
+    // SAFETY: the consumer's variable, or null.
+    let size = unsafe { size.as_mut() };
+    // SAFETY: as above, and another one.
+    let first_byte_offset = unsafe { first_byte_offset.as_mut() };
+    let (Some(size), Some(first_byte_offset)) = (size, first_byte_offset) else {
         return STATUS_INVALID_PARAMETER;
     };
     // SAFETY: the consumer's chain, or null.

@@ -100,11 +100,6 @@ impl Mw {
         }
     }
 
-    /// The protection domain that it belongs to.
-    pub fn pd(&self) -> &ObjectRef<Pd> {
-        &self.pd
-    }
-
     /// The key now: of the last bind that was posted.
     pub fn key(&self) -> u32 {
         self.key.get()
