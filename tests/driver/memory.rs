@@ -4,15 +4,17 @@
 use crate::support::{PATIENCE, machine, open};
 use ndk_sys::{
     NDK_MR_FLAG_ALLOW_LOCAL_WRITE, NDK_MR_FLAG_ALLOW_REMOTE_READ, NDK_MR_FLAG_ALLOW_REMOTE_WRITE,
-    NDK_MR_FLAG_RDMA_READ_SINK, STATUS_BUFFER_TOO_SMALL, STATUS_DEVICE_BUSY, STATUS_DEVICE_NOT_READY,
-    STATUS_DEVICE_REMOVED, STATUS_IMPLEMENTATION_LIMIT, STATUS_INSUFFICIENT_RESOURCES,
-    STATUS_INVALID_DEVICE_REQUEST, STATUS_INVALID_DEVICE_STATE, STATUS_INVALID_PARAMETER, STATUS_PENDING,
-    STATUS_SUCCESS,
+    NDK_MR_FLAG_RDMA_READ_SINK, NTSTATUS, STATUS_BUFFER_TOO_SMALL, STATUS_DEVICE_BUSY,
+    STATUS_DEVICE_NOT_READY, STATUS_DEVICE_REMOVED, STATUS_IMPLEMENTATION_LIMIT,
+    STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_DEVICE_REQUEST, STATUS_INVALID_DEVICE_STATE,
+    STATUS_INVALID_PARAMETER, STATUS_PENDING, STATUS_SUCCESS,
 };
 use ntbench::cpu::irql::{DISPATCH_LEVEL, PASSIVE_LEVEL};
 use ntbench::memory;
 use ntbench::ndk::{Memory, MemoryOptions, Started, mapping_size};
 use ntbench::nt::mdl::offset;
+use ntbench::verifier::faults;
+use std::collections::BTreeSet;
 use std::time::Instant;
 use vrnic_abi::cmd::{Opcode, Status};
 use vrnic_abi::regs::FatalSyndrome;
@@ -294,6 +296,48 @@ fn a_firmware_that_refuses_leaves_everything_as_it_was() {
     // What is in use for a moment is asked for again.
     faults.answer(Opcode::FREE_KEY, Status::IN_USE, 0, 3);
     fast.close();
+}
+
+/// Judges rule: running out of memory answers INSUFFICIENT_RESOURCES and leaves everything as it was
+#[test]
+fn every_allocation_may_fail() {
+    let machine = machine();
+    let ndk = open(&machine);
+    // Two levels of page tables.
+    let (large, small) = (Memory::new(600 * 4096), in_pieces());
+    let work = || -> Result<(), NTSTATUS> {
+        let pd = ndk.create_pd()?;
+        let mr = pd.create_mr(false)?;
+        mr.register(&large, large.len(), WRITE)?;
+        let _window = pd.create_mw()?;
+        let fast = pd.create_mr(true)?;
+        fast.initialize_fast_register(16, false)?;
+        fast.initialize_fast_register(17, true)?;
+        let _mapping = ndk.build_lam(&small, small.len())?;
+        mr.deregister()
+    };
+    let mut seen = BTreeSet::new();
+    for irql in BOTH_IRQLS {
+        let mut failures = 0;
+        loop {
+            faults::configure(true, seen.clone());
+            let result = machine.kernel().run_at(irql, 0, work);
+            let now = faults::seen();
+            faults::configure(false, BTreeSet::new());
+            match result {
+                Ok(()) => assert_eq!(now.len(), seen.len(), "what failed was not noticed"),
+                Err(status) => assert_eq!(status, STATUS_INSUFFICIENT_RESOURCES),
+            }
+            if now.len() == seen.len() {
+                break;
+            }
+            failures += 1;
+            seen = now;
+        }
+        assert!(failures >= 15, "only {failures} allocations");
+        // At the other IRQL everything fails once more.
+        seen.clear();
+    }
 }
 
 /// Judges rule: the close of an antecedent completes after those of its successors
