@@ -10,6 +10,7 @@ mod hostile;
 mod listener;
 mod memory;
 mod miniport;
+mod network_direct;
 mod reject;
 mod support;
 mod work_queues;

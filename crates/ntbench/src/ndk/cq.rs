@@ -205,6 +205,8 @@ pub struct Cq {
     pub(super) handle: Handle,
     functions: CqFunctions,
     notifications: Arc<Notifications>,
+    /// How often it had notified when [`Cq::wait_for`] has armed it last.
+    armed: Mutex<Option<u64>>,
 }
 
 closable!(Cq);
@@ -271,6 +273,7 @@ impl Adapter {
                 },
                 handle: Handle::new(fixed, "NdkCloseCq"),
                 notifications,
+                armed: Mutex::default(),
             }
         })
     }
@@ -319,8 +322,7 @@ impl Cq {
             if all.len() >= count {
                 return all;
             }
-            let seen = self.notifications();
-            self.arm(Notify::Any);
+            let seen = self.arm_once();
             self.take_up_to(count, &mut all);
             if all.len() >= count {
                 return all;
@@ -334,10 +336,20 @@ impl Cq {
         }
     }
 
+    /// Arms it for any completion, unless it is armed from the last time. How often it had notified before.
+    fn arm_once(&self) -> u64 {
+        let mut armed = self.armed.lock();
+        let seen = self.notifications();
+        if *armed != Some(seen) {
+            *armed = Some(seen);
+            self.arm(Notify::Any);
+        }
+        seen
+    }
+
     fn take_up_to(&self, count: usize, all: &mut Vec<WorkResultEx>) {
-        // One more than is wanted, so that an empty queue shows.
         while all.len() < count {
-            let more = self.results_ex(count - all.len() + 1);
+            let more = self.results_ex(count - all.len());
             if more.is_empty() {
                 return;
             }

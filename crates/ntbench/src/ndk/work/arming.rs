@@ -19,9 +19,14 @@ pub(super) enum Wrong {
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Arming {
-    /// What it is armed for.
+    /// Armings that may still be followed by a notification of their own. Two that are merged are counted twice: the first
+    /// may have been satisfied before the second, and its notification be on its way.
+    armings: u32,
+    /// Whether all of those were for solicited completions.
+    only_solicited: bool,
+    /// What it is armed for, if it must notify.
     armed: Option<u32>,
-    /// Arming is being called: the provider may have noticed it or not.
+    /// Arming is being called.
     calling: Option<u32>,
     /// A notification has come during that call.
     came: bool,
@@ -59,6 +64,9 @@ impl Arming {
 
     /// The consumer calls `NdkArmCq`.
     pub(super) fn begin_arm(&mut self, kind: u32) {
+        let solicited = kind == NDK_CQ_NOTIFY_SOLICITED;
+        self.only_solicited = solicited && (self.armings == 0 || self.only_solicited);
+        self.armings += 1;
         self.calling = Some(kind);
         self.came = false;
         if self.armed.is_none() && !self.unexplained {
@@ -69,10 +77,12 @@ impl Arming {
     /// The call has returned.
     pub(super) fn end_arm(&mut self) {
         let Some(kind) = self.calling.take() else { return };
-        // If one has come, that may have been for this arming, or for the one before: another one may come, and need not.
-        let before = self.armed.filter(|_| !self.came);
-        let merged = before.map_or(kind, |before| merge(before, kind));
-        if before != Some(merged) {
+        if self.came {
+            // That may have been for this arming, or for the one before: another one may come, and need not.
+            return;
+        }
+        let merged = self.armed.map_or(kind, |before| merge(before, kind));
+        if self.armed != Some(merged) {
             self.empty = false;
             self.due = None;
         }
@@ -84,16 +94,13 @@ impl Arming {
         if self.running {
             return Err(Wrong::Overlap);
         }
-        let kind = match (self.armed.take(), self.calling) {
-            (None, None) => return Err(Wrong::NotArmed),
-            (Some(armed), Some(calling)) => merge(armed, calling),
-            (Some(kind), None) | (None, Some(kind)) => kind,
-        };
+        self.armings = self.armings.checked_sub(1).ok_or(Wrong::NotArmed)?;
+        self.armed = None;
         self.came = true;
         self.running = true;
         self.due = None;
         self.dead |= failed;
-        self.unexplained = kind == NDK_CQ_NOTIFY_SOLICITED && !failed && !self.solicited;
+        self.unexplained = self.only_solicited && !failed && !self.solicited;
         Ok(())
     }
 
@@ -176,8 +183,10 @@ mod tests {
         arming.end_arm();
         arming.begin_arm(NDK_CQ_NOTIFY_ERRORS);
         arming.end_arm();
-        assert_eq!(arming.begin_notification(false), Ok(()), "two armings are one");
+        assert_eq!(arming.begin_notification(false), Ok(()));
         assert_eq!(arming.begin_notification(false), Err(Wrong::Overlap));
+        arming.end_notification();
+        assert_eq!(arming.begin_notification(false), Ok(()), "they need not be merged");
         arming.end_notification();
         assert_eq!(arming.begin_notification(false), Err(Wrong::NotArmed));
     }
