@@ -11,7 +11,7 @@ use crate::os::lock::SpinLock;
 use crate::os::pool::{OutOfMemory, PoolArc, PoolBox, Pooled, Tag};
 use ndk_sys::{NDK_MW, NDK_MW_DISPATCH, NTSTATUS, NdkObjectTypeMw};
 use vrnic_abi::cmd::Opcode;
-use vrnic_abi::resource::KeyAlloc;
+use vrnic_abi::resource::{ACCESS_REMOTE_READ, ACCESS_REMOTE_WRITE, KeyAlloc};
 use zerocopy::IntoBytes;
 
 /// A memory window.
@@ -88,7 +88,7 @@ impl Mw {
         let input = KeyAlloc {
             pdn: pd.number().into(),
             max_pages: 0.into(),
-            access: 0.into(),
+            access: (ACCESS_REMOTE_READ | ACCESS_REMOTE_WRITE).into(),
             reserved: 0.into(),
         };
         match Self::new(pd.clone()) {

@@ -2,7 +2,10 @@
 
 use crate::duo::{Duo, Region, assert_good, post_receives, take};
 use crate::support::pattern;
-use ndk_sys::{NdkOperationTypeRead, NdkOperationTypeReceive, NdkOperationTypeSend, NdkOperationTypeWrite, STATUS_SUCCESS};
+use ndk_sys::{
+    NdkOperationTypeRead, NdkOperationTypeReceive, NdkOperationTypeSend, NdkOperationTypeWrite,
+    STATUS_SUCCESS,
+};
 
 /// Judges functions: NdkSend, NdkReceive, NdkGetCqResultsEx, NdkArmCq
 #[test]
@@ -17,7 +20,10 @@ fn a_send_arrives() {
     let sent = assert_good(&pair.client.initiator_cq, 7);
     assert_eq!((sent.operation, sent.provider_error), (NdkOperationTypeSend, 0));
     let received = assert_good(&pair.server.receive_cq, 50);
-    assert_eq!((received.operation, received.bytes), (NdkOperationTypeReceive, 1000));
+    assert_eq!(
+        (received.operation, received.bytes),
+        (NdkOperationTypeReceive, 1000)
+    );
     assert_eq!(target.memory.read(0, 1001), [pattern(1000), vec![0]].concat());
 }
 
@@ -37,10 +43,18 @@ fn writes_and_reads_reach_the_peers_memory() {
     assert_eq!(qp.read(2, &[sink.whole()], address, token, 0), STATUS_SUCCESS);
     let done = take(&pair.client.initiator_cq, 2);
     assert_eq!(
-        done.iter().map(|one| (one.status, one.context, one.operation)).collect::<Vec<_>>(),
-        [(STATUS_SUCCESS, 1, NdkOperationTypeWrite), (STATUS_SUCCESS, 2, NdkOperationTypeRead)]
+        done.iter()
+            .map(|one| (one.status, one.context, one.operation))
+            .collect::<Vec<_>>(),
+        [
+            (STATUS_SUCCESS, 1, NdkOperationTypeWrite),
+            (STATUS_SUCCESS, 2, NdkOperationTypeRead)
+        ]
     );
     assert_eq!(remote.memory.read(50, LENGTH), pattern(LENGTH));
     assert_eq!(sink.memory.read(0, LENGTH), pattern(LENGTH));
-    assert_eq!((remote.memory.read(0, 50), remote.memory.read(LENGTH + 50, 50)), (vec![0; 50], vec![0; 50]));
+    assert_eq!(
+        (remote.memory.read(0, 50), remote.memory.read(LENGTH + 50, 50)),
+        (vec![0; 50], vec![0; 50])
+    );
 }

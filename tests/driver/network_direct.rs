@@ -7,12 +7,14 @@ use crate::duo::{
 use crate::support::{PATIENCE, eventually, next, pattern};
 use ndk_sys::{
     NDK_MR_FLAG_ALLOW_LOCAL_WRITE, NDK_MR_FLAG_ALLOW_REMOTE_READ, NDK_OP_FLAG_ALLOW_REMOTE_READ,
-    NDK_OP_FLAG_ALLOW_REMOTE_WRITE, STATUS_ACCESS_VIOLATION, STATUS_BUFFER_OVERFLOW, STATUS_CANCELLED,
-    STATUS_CONNECTION_REFUSED, STATUS_DEVICE_BUSY, STATUS_HOST_UNREACHABLE, STATUS_INVALID_ADDRESS,
-    STATUS_INVALID_BUFFER_SIZE, STATUS_INVALID_PARAMETER, STATUS_IO_TIMEOUT, STATUS_NETWORK_UNREACHABLE,
-    STATUS_REMOTE_RESOURCES, STATUS_SHARING_VIOLATION, STATUS_SUCCESS,
+    NDK_OP_FLAG_ALLOW_REMOTE_WRITE, NTSTATUS, STATUS_ACCESS_VIOLATION, STATUS_BUFFER_OVERFLOW,
+    STATUS_CANCELLED, STATUS_CONNECTION_REFUSED, STATUS_DEVICE_BUSY, STATUS_HOST_UNREACHABLE,
+    STATUS_INVALID_ADDRESS, STATUS_INVALID_BUFFER_SIZE, STATUS_INVALID_PARAMETER, STATUS_IO_TIMEOUT,
+    STATUS_NETWORK_UNREACHABLE, STATUS_REMOTE_RESOURCES, STATUS_SHARING_VIOLATION, STATUS_SUCCESS,
 };
-use ntbench::ndk::{ConnectOptions, Connector, End, Incoming, Memory, MemoryOptions, PairOptions, QpConfig, Started};
+use ntbench::ndk::{
+    ConnectOptions, Connector, End, Incoming, Memory, MemoryOptions, Mw, Pair, PairOptions, QpConfig, Started,
+};
 use std::net::SocketAddr;
 use std::sync::mpsc::channel;
 use std::time::Duration;
@@ -108,7 +110,10 @@ fn a_reject_is_a_refusal_that_may_be_tried_again() {
     let connector = next(&incoming);
     assert_eq!(connector.reject(&pattern(148)), STATUS_SUCCESS);
     assert_eq!(connecting.wait(), Err(STATUS_CONNECTION_REFUSED));
-    let data = attempt.connector.connection_data().expect("the data of the reject");
+    let data = attempt
+        .connector
+        .connection_data()
+        .expect("the data of the reject");
     assert_eq!(data.private_data, pattern(148));
 
     let again = attempt.start(address, b"second");
@@ -200,15 +205,30 @@ fn addresses_that_are_nobodys_are_reported() {
     assert_eq!(listener.listen(foreign), Err(STATUS_INVALID_ADDRESS));
     let attempt = Attempt::new(&duo);
     let from = |source: &str, target: &str| {
-        let (source, target) = (source.parse().expect("an address"), target.parse().expect("an address"));
+        let (source, target) = (
+            source.parse().expect("an address"),
+            target.parse().expect("an address"),
+        );
         let options = ConnectOptions::default();
         attempt
             .connector
             .connect(&attempt.end.qp, source, target, &options)
     };
-    assert_eq!(from("10.77.0.201:0", "10.77.0.10:7000"), Err(STATUS_INVALID_ADDRESS), "not our address");
-    assert_eq!(from("10.77.0.9:0", "10.78.0.1:7000"), Err(STATUS_NETWORK_UNREACHABLE), "no route");
-    assert_eq!(from("10.77.0.9:0", "10.77.0.200:7000"), Err(STATUS_HOST_UNREACHABLE), "no such host");
+    assert_eq!(
+        from("10.77.0.201:0", "10.77.0.10:7000"),
+        Err(STATUS_INVALID_ADDRESS),
+        "not our address"
+    );
+    assert_eq!(
+        from("10.77.0.9:0", "10.78.0.1:7000"),
+        Err(STATUS_NETWORK_UNREACHABLE),
+        "no route"
+    );
+    assert_eq!(
+        from("10.77.0.9:0", "10.77.0.200:7000"),
+        Err(STATUS_HOST_UNREACHABLE),
+        "no such host"
+    );
     assert_eq!(
         from("10.77.0.9:0", "10.77.0.10:7000"),
         Err(STATUS_CONNECTION_REFUSED),
@@ -217,7 +237,7 @@ fn addresses_that_are_nobodys_are_reported() {
 }
 
 /// A window on a region of the server's, that the client is told of.
-fn bind(pair: &ntbench::ndk::Pair, region: &Region, flags: u32) -> ntbench::ndk::Mw {
+fn bind(pair: &Pair, region: &Region, flags: u32) -> Mw {
     let window = pair.server.pd.create_mw().expect("a window is made");
     let length = region.memory.len() as u64;
     let status = pair
@@ -232,13 +252,15 @@ fn bind(pair: &ntbench::ndk::Pair, region: &Region, flags: u32) -> ntbench::ndk:
 const READ_AND_WRITE: u32 = NDK_OP_FLAG_ALLOW_REMOTE_READ | NDK_OP_FLAG_ALLOW_REMOTE_WRITE;
 
 /// The client does something that the server does not allow: that ends the connection.
-fn assert_violation(post: impl Fn(&ntbench::ndk::Pair, &Region, &Region) -> i32) {
+fn assert_violation(post: impl Fn(&Pair, &Region, &Region) -> (NTSTATUS, Option<Mw>)) {
     let duo = Duo::new();
     let pair = duo.pair();
     let own = Region::new(&pair.client.pd, 4096);
     let remote = Region::new(&pair.server.pd, 4096);
     post_receives(&pair.server, &remote, 50, 2);
-    assert_eq!(post(&pair, &own, &remote), STATUS_SUCCESS);
+    // A window stays bound until the connection has ended.
+    let (status, _window) = post(&pair, &own, &remote);
+    assert_eq!(status, STATUS_SUCCESS);
     assert_completes(&pair.client.initiator_cq, 1, STATUS_ACCESS_VIOLATION);
     for context in [50, 51] {
         assert_completes(&pair.server.receive_cq, context, STATUS_CANCELLED);
@@ -253,7 +275,11 @@ fn reading_by_an_invalidated_window_is_a_violation() {
         let token = window.remote_token();
         assert_eq!(pair.server.qp.invalidate_window(91, &window, 0), STATUS_SUCCESS);
         assert_good(&pair.server.initiator_cq, 91);
-        pair.client.qp.read(1, &[own.whole()], remote.memory.va(), token, 0)
+        let status = pair
+            .client
+            .qp
+            .read(1, &[own.whole()], remote.memory.va(), token, 0);
+        (status, Some(window))
     });
 }
 
@@ -265,7 +291,11 @@ fn writing_by_an_invalidated_window_is_a_violation() {
         let token = window.remote_token();
         assert_eq!(pair.server.qp.invalidate_window(91, &window, 0), STATUS_SUCCESS);
         assert_good(&pair.server.initiator_cq, 91);
-        pair.client.qp.write(1, &[own.whole()], remote.memory.va(), token, 0)
+        let status = pair
+            .client
+            .qp
+            .write(1, &[own.whole()], remote.memory.va(), token, 0);
+        (status, Some(window))
     });
 }
 
@@ -274,7 +304,7 @@ fn writing_by_an_invalidated_window_is_a_violation() {
 fn reading_beyond_the_end_is_a_violation() {
     assert_violation(|pair, own, remote| {
         let (address, token) = remote.remote(1);
-        pair.client.qp.read(1, &[own.whole()], address, token, 0)
+        (pair.client.qp.read(1, &[own.whole()], address, token, 0), None)
     });
 }
 
@@ -283,7 +313,7 @@ fn reading_beyond_the_end_is_a_violation() {
 fn writing_beyond_the_end_is_a_violation() {
     assert_violation(|pair, own, remote| {
         let (address, token) = remote.remote(1);
-        pair.client.qp.write(1, &[own.whole()], address, token, 0)
+        (pair.client.qp.write(1, &[own.whole()], address, token, 0), None)
     });
 }
 
@@ -293,10 +323,11 @@ fn writing_where_only_reading_is_allowed_is_a_violation() {
     assert_violation(|pair, own, remote| {
         let window = bind(pair, remote, NDK_OP_FLAG_ALLOW_REMOTE_READ);
         let token = window.remote_token();
-        let status = pair.client.qp.write(1, &[own.whole()], remote.memory.va(), token, 0);
-        // The window stays bound until the connection has ended.
-        std::mem::forget(window);
-        status
+        let status = pair
+            .client
+            .qp
+            .write(1, &[own.whole()], remote.memory.va(), token, 0);
+        (status, Some(window))
     });
 }
 
@@ -318,11 +349,15 @@ fn private_data_may_be_as_long_as_the_adapter_says() {
     let accepted = next(&incoming);
     let data = accepted.connection_data().expect("the data of the request");
     assert_eq!(data.private_data[..caller], pattern(caller));
-    let accept = |length| accepted.start_accept(&server.qp, &ConnectOptions::with_data(&pattern(length)), None);
+    let accept =
+        |length| accepted.start_accept(&server.qp, &ConnectOptions::with_data(&pattern(length)), None);
     assert_eq!(accept(callee + 1).wait(), Err(STATUS_INVALID_BUFFER_SIZE));
     let accepting = accept(callee);
     assert_eq!(connecting.wait(), Ok(()));
-    let data = attempt.connector.connection_data().expect("the data of the accept");
+    let data = attempt
+        .connector
+        .connection_data()
+        .expect("the data of the accept");
     assert_eq!(data.private_data[..callee], pattern(callee));
     assert_eq!(attempt.connector.complete_connect(None), Ok(()));
     assert_eq!(accepting.wait(), Ok(()));
@@ -347,10 +382,18 @@ fn queues_can_be_used_at_their_greatest_depth() {
     let target = Region::new(&pair.server.pd, LENGTH);
     let depth = u64::from(options.receive_depth.min(options.initiator_depth));
     for context in 0..depth {
-        assert_eq!(pair.server.qp.receive(context, &[target.whole()]), STATUS_SUCCESS, "{context}");
+        assert_eq!(
+            pair.server.qp.receive(context, &[target.whole()]),
+            STATUS_SUCCESS,
+            "{context}"
+        );
     }
     for context in 0..depth {
-        assert_eq!(pair.client.qp.send(context, &[source.whole()], 0), STATUS_SUCCESS, "{context}");
+        assert_eq!(
+            pair.client.qp.send(context, &[source.whole()], 0),
+            STATUS_SUCCESS,
+            "{context}"
+        );
     }
     let mut context = 0;
     while context < depth {
@@ -359,7 +402,10 @@ fn queues_can_be_used_at_their_greatest_depth() {
             context += 1;
         }
     }
-    let sent = pair.client.initiator_cq.wait_for(usize::try_from(depth).expect("small"), PATIENCE);
+    let sent = pair
+        .client
+        .initiator_cq
+        .wait_for(usize::try_from(depth).expect("small"), PATIENCE);
     assert_eq!(sent.len() as u64, depth);
     ntbench::ndk::trace::set_enabled(true);
 }
@@ -375,7 +421,10 @@ fn a_region_with_windows_stays_registered() {
     let own = Region::new(&pair.client.pd, 64);
     region.memory.write(0, &pattern(64));
     let (address, token) = (region.memory.va(), window.remote_token());
-    assert_eq!(pair.client.qp.read(1, &[own.whole()], address, token, 0), STATUS_SUCCESS);
+    assert_eq!(
+        pair.client.qp.read(1, &[own.whole()], address, token, 0),
+        STATUS_SUCCESS
+    );
     assert_good(&pair.client.initiator_cq, 1);
     assert_eq!(own.memory.read(0, 64), pattern(64), "it still works");
     assert_eq!(pair.server.qp.invalidate_window(2, &window, 0), STATUS_SUCCESS);
@@ -441,11 +490,26 @@ fn queue_pairs_are_made_up_to_the_limits_and_no_further() {
     };
     pd.create_qp(&most).expect("all limits at the same time");
     let too_much = [
-        QpConfig { receive_depth: most.receive_depth + 1, ..QpConfig::new(&cq) },
-        QpConfig { initiator_depth: most.initiator_depth + 1, ..QpConfig::new(&cq) },
-        QpConfig { receive_sge: most.receive_sge + 1, ..QpConfig::new(&cq) },
-        QpConfig { initiator_sge: most.initiator_sge + 1, ..QpConfig::new(&cq) },
-        QpConfig { inline: most.inline + 1, ..QpConfig::new(&cq) },
+        QpConfig {
+            receive_depth: most.receive_depth + 1,
+            ..QpConfig::new(&cq)
+        },
+        QpConfig {
+            initiator_depth: most.initiator_depth + 1,
+            ..QpConfig::new(&cq)
+        },
+        QpConfig {
+            receive_sge: most.receive_sge + 1,
+            ..QpConfig::new(&cq)
+        },
+        QpConfig {
+            initiator_sge: most.initiator_sge + 1,
+            ..QpConfig::new(&cq)
+        },
+        QpConfig {
+            inline: most.inline + 1,
+            ..QpConfig::new(&cq)
+        },
     ];
     for config in too_much {
         let status = pd.create_qp(&config).map(drop);
@@ -536,21 +600,34 @@ fn windows_give_access_to_parts_until_they_are_invalidated() {
     let base = region.memory.va() + 1000;
     let mut tokens = Vec::new();
     for round in 0..3_u64 {
-        let status = pair.server.qp.bind(round, &region.mr, &window, base, 1024, READ_AND_WRITE);
+        let status = pair
+            .server
+            .qp
+            .bind(round, &region.mr, &window, base, 1024, READ_AND_WRITE);
         assert_eq!(status, STATUS_SUCCESS);
         let token = window.remote_token();
         tokens.push(token);
         assert_good(&pair.server.initiator_cq, round);
-        assert_eq!(pair.client.qp.read(10, &[own.whole()], base, token, 0), STATUS_SUCCESS);
+        assert_eq!(
+            pair.client.qp.read(10, &[own.whole()], base, token, 0),
+            STATUS_SUCCESS
+        );
         assert_good(&pair.client.initiator_cq, 10);
         assert_eq!(own.memory.read(0, 1024), pattern(8192)[1000..2024]);
-        assert_eq!(pair.client.qp.write(11, &[own.sge(0, 10)], base, token, 0), STATUS_SUCCESS);
+        assert_eq!(
+            pair.client.qp.write(11, &[own.sge(0, 10)], base, token, 0),
+            STATUS_SUCCESS
+        );
         assert_good(&pair.client.initiator_cq, 11);
         assert_eq!(pair.server.qp.invalidate_window(12, &window, 0), STATUS_SUCCESS);
         assert_good(&pair.server.initiator_cq, 12);
     }
     tokens.dedup();
-    assert_eq!(tokens.len(), 3, "a window has another token each time: {tokens:x?}");
+    assert_eq!(
+        tokens.len(),
+        3,
+        "a window has another token each time: {tokens:x?}"
+    );
     // A region without remote access by itself can have windows with it, but for writes it must be writable locally.
     let readable = Region::with(&pair.server.pd, Memory::new(4096), NDK_MR_FLAG_ALLOW_REMOTE_READ);
     let status = pair.server.qp.bind(
