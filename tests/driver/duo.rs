@@ -5,6 +5,7 @@ use ndk_sys::{
     NDK_MR_FLAG_ALLOW_LOCAL_WRITE, NDK_MR_FLAG_ALLOW_REMOTE_READ, NDK_MR_FLAG_ALLOW_REMOTE_WRITE, NTSTATUS,
     STATUS_SUCCESS,
 };
+use ntbench::Kernel;
 use ntbench::machine::{AdapterSetup, Machine, MachineConfig};
 use ntbench::ndk::{self, Cq, End, Memory, Mr, Pair, PairOptions, Pd, Sge, VERSION_2_0, WorkResultEx, pair};
 use std::net::SocketAddr;
@@ -15,8 +16,7 @@ pub struct Duo {
     // In the order in which they go down.
     pub client: ndk::Adapter,
     pub server: ndk::Adapter,
-    #[expect(dead_code, reason = "goes down last")]
-    machine: Machine,
+    pub machine: Machine,
 }
 
 /// All that a region can allow.
@@ -53,6 +53,10 @@ impl Duo {
             server: open(1),
             machine,
         }
+    }
+
+    pub fn kernel(&self) -> &Kernel {
+        self.machine.kernel()
     }
 
     /// A connection from the client to the server.
