@@ -101,8 +101,9 @@ impl FastRegion {
         self.extent.store(extent.pages | remote, Ordering::Release);
     }
 
-    /// Writes the pages of a registration that is about to be posted, and gives `region`, whose part this is, a new key. The
-    /// consumer does not post two at a time.
+    /// Writes the pages of a registration that is about to be posted for `region`, whose part this is. It keeps the key that it
+    /// has from its initialisation: consumers read it then and hand it out after the registration. The consumer does not post
+    /// two at a time.
     ///
     /// # Errors
     /// `STATUS_INVALID_PARAMETER`: not initialised, or for fewer pages; `STATUS_ACCESS_VIOLATION`: `remote` access, for which it is not
@@ -129,7 +130,7 @@ impl FastRegion {
             memory.write(list * PAGE + index * 8, &page.QuadPart.to_le_bytes());
         }
         Ok(FastRegistration {
-            key: region.key.renew(),
+            key: region.key.get(),
             page_list: lists.addresses[list],
         })
     }

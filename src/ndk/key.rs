@@ -1,5 +1,5 @@
-//! Keys of regions and windows: an index that the device gives, and a variant that changes with every use, so that a key of
-//! an earlier use does not work any more.
+//! Keys of regions and windows: an index that the device gives, and a variant, which changes with every bind of a window, so
+//! that a key of an earlier use does not work any more.
 
 use core::sync::atomic::{AtomicU32, Ordering};
 use vrnic_abi::resource::KEY_VARIANT_MASK;

@@ -193,12 +193,13 @@ impl Connector {
         }
     }
 
-    /// Whether another object belongs to the same opening of the adapter, as it must.
+    /// Whether another object belongs to the same adapter, as it must; it may be another opening of it, as when each accepted
+    /// connection has one of its own.
     ///
     /// # Errors
     /// `STATUS_INVALID_PARAMETER`.
     pub(super) fn check_adapter(&self, other: &ObjectRef<Adapter>) -> Result<(), NTSTATUS> {
-        if core::ptr::eq(&raw const *self.adapter, &raw const **other) {
+        if core::ptr::eq(self.provider(), other.provider()) {
             Ok(())
         } else {
             Err(STATUS_INVALID_PARAMETER)

@@ -16,6 +16,7 @@ use parking_lot::RwLock;
 use std::arch::naked_asm;
 use std::collections::HashSet;
 use std::mem::offset_of;
+use std::ops::Range;
 use std::sync::Once;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -25,6 +26,8 @@ const FAST_FAIL_GUARD_ICALL_CHECK_FAILURE: u64 = 0xA;
 static BASE: AtomicUsize = AtomicUsize::new(0);
 static BITMAP: AtomicUsize = AtomicUsize::new(0);
 static UNALIGNED: RwLock<Option<HashSet<usize>>> = RwLock::new(None);
+/// The code of images that were built without Control Flow Guard.
+static UNGUARDED: RwLock<Vec<Range<usize>>> = RwLock::new(Vec::new());
 static INIT: Once = Once::new();
 
 fn bitmap() -> usize {
@@ -72,12 +75,26 @@ pub fn forbid(address: usize) {
     set(address, false);
 }
 
+/// Makes every address of some code a valid target, as Windows does for images without tables.
+pub fn allow_all(code: Range<usize>) {
+    UNGUARDED.write().push(code);
+}
+
+/// Takes that back.
+pub fn forbid_all(code: &Range<usize>) {
+    UNGUARDED.write().retain(|other| other != code);
+}
+
 /// Whether an indirect call may go to `address`.
 #[must_use]
 pub fn is_valid(address: usize) -> bool {
     if !arena::range().contains(&address) {
         return false;
     }
+    is_listed(address) || UNGUARDED.read().iter().any(|code| code.contains(&address))
+}
+
+fn is_listed(address: usize) -> bool {
     if !address.is_multiple_of(16) {
         return UNALIGNED
             .read()

@@ -3,9 +3,9 @@
 use object::LittleEndian as LE;
 use object::pe::{
     IMAGE_DIRECTORY_ENTRY_EXCEPTION, IMAGE_DIRECTORY_ENTRY_LOAD_CONFIG, IMAGE_FILE_MACHINE_AMD64,
-    IMAGE_GUARD_CF_FUNCTION_TABLE_SIZE_MASK, IMAGE_GUARD_CF_FUNCTION_TABLE_SIZE_SHIFT,
-    IMAGE_SCN_MEM_DISCARDABLE, IMAGE_SCN_MEM_EXECUTE, IMAGE_SCN_MEM_WRITE, IMAGE_SUBSYSTEM_NATIVE,
-    ImageLoadConfigDirectory64, ImageNtHeaders64,
+    IMAGE_GUARD_CF_FUNCTION_TABLE_PRESENT, IMAGE_GUARD_CF_FUNCTION_TABLE_SIZE_MASK,
+    IMAGE_GUARD_CF_FUNCTION_TABLE_SIZE_SHIFT, IMAGE_SCN_MEM_DISCARDABLE, IMAGE_SCN_MEM_EXECUTE,
+    IMAGE_SCN_MEM_WRITE, IMAGE_SUBSYSTEM_NATIVE, ImageLoadConfigDirectory64, ImageNtHeaders64,
 };
 use object::read::pe::{ImageNtHeaders, Import, PeFile64};
 use std::ops::Range;
@@ -348,6 +348,10 @@ fn read_guard(file: &PeFile64<'_>, sections: &[Section]) -> Result<Option<GuardT
     bytes.resize(size, 0);
     let (config, _) = object::from_bytes::<ImageLoadConfigDirectory64>(&bytes)
         .map_err(|()| "load configuration is not aligned")?;
+    // Without a table Windows checks nothing, whatever else the structure says.
+    if config.guard_flags.get(LE).0 & IMAGE_GUARD_CF_FUNCTION_TABLE_PRESENT.0 == 0 {
+        return Ok(None);
+    }
     let image_base = file.nt_headers().optional_header.image_base.get(LE);
     let rva_of = |address: u64| {
         (address != 0).then(|| usize::try_from(address.wrapping_sub(image_base)).unwrap_or(usize::MAX))

@@ -6,6 +6,7 @@ use crate::cpu::thunk;
 use crate::exports;
 use crate::memory::{self, Protection, page_up};
 use crate::symbols::{self, Module, UnwindSections};
+use std::ops::Range;
 use std::path::Path;
 
 /// A loaded image; unmapped when dropped.
@@ -68,10 +69,7 @@ impl LoadedImage {
     fn set_up_guard(&self) {
         cfg::allow(self.entry());
         let Some(guard) = &self.file.guard else {
-            // Without tables Windows treats every address of the image as valid; the bench knows functions from .pdata.
-            for rva in self.functions() {
-                cfg::allow(self.base + rva);
-            }
+            self.code().for_each(cfg::allow_all);
             return;
         };
         for &rva in &guard.targets {
@@ -85,19 +83,12 @@ impl LoadedImage {
         }
     }
 
-    /// Offsets of the functions that have unwind data.
-    fn functions(&self) -> Vec<usize> {
-        let table = &self.file.exception_table;
-        let section = self.file.section_at(table.start);
-        let entries = section.and_then(|section| {
-            section
-                .data
-                .get(table.start - section.rva..table.end - section.rva)
-        });
-        let entries = entries.unwrap_or_default().chunks_exact(12);
-        entries
-            .map(|entry| u32::from_le_bytes([entry[0], entry[1], entry[2], entry[3]]) as usize)
-            .collect()
+    /// Where the executable sections are.
+    fn code(&self) -> impl Iterator<Item = Range<usize>> {
+        let sections = self.file.sections.iter();
+        sections
+            .filter(|section| section.protection == Protection::ReadExecute)
+            .map(|section| self.base + section.rva..self.base + section.rva + section.size)
     }
 
     fn protect(&self) {
@@ -138,8 +129,8 @@ impl Drop for LoadedImage {
                 cfg::forbid(self.base + rva);
             }
         } else {
-            for rva in self.functions() {
-                cfg::forbid(self.base + rva);
+            for code in self.code() {
+                cfg::forbid_all(&code);
             }
         }
         symbols::remove(self.base);

@@ -136,6 +136,9 @@ fn run_all(arguments: &ArgMatches) -> Result<(), RunError> {
         });
     }
     trace::clear();
+    if arguments.get_flag("trace") {
+        verifier::on_stop(print_trace);
+    }
     let outcome = consume(&machine, &consumers, &parameters, seconds(arguments, "wait"));
     if arguments.get_flag("trace") {
         print_trace();

@@ -3,8 +3,9 @@
 use crate::cpu::thread;
 use crate::ndk::consumer;
 use crate::symbols::{self, StackTrace};
-use crate::verifier::{BugCheck, Rule, Violation};
+use crate::verifier::{BugCheck, Rule, Violation, limits};
 use parking_lot::Mutex;
+use std::time::Instant;
 
 /// A client.
 struct Client {
@@ -116,7 +117,7 @@ pub(super) fn release(registration: usize) {
         )
     }
     if captured == 1 {
-        check_adapters(handle);
+        wait_for_adapters(handle);
     }
     with(|clients| {
         let mut all = clients.all.iter_mut();
@@ -126,15 +127,17 @@ pub(super) fn release(registration: usize) {
     });
 }
 
-/// The last capture is released: on Windows the call would wait, for ever, until the adapters are closed.
-fn check_adapters(handle: u64) {
-    let Some((adapter, opened)) = consumer::adapter::left_open(handle) else {
+/// The last capture is released: as on Windows, the call waits until the adapters are closed, which other threads may be doing;
+/// but not for ever.
+fn wait_for_adapters(handle: u64) {
+    let deadline = Instant::now() + limits::get().ndk_completion;
+    let Some((adapter, opened)) = consumer::adapter::left_open(handle, deadline) else {
         return;
     };
     Violation::new(
         Rule::WskAdapterOpen,
         BugCheck::verifier(0x91, [Rule::WskAdapterOpen as u64, handle, 0]),
-        format!("WskReleaseProviderNPI was called while {adapter} is open"),
+        format!("WskReleaseProviderNPI was called, and {adapter} stays open"),
     )
     .stack("opened by", opened)
     .advice("Close every NDK adapter with WskCloseNdkAdapter before you release the provider NPI.")
@@ -186,7 +189,7 @@ pub fn check_unloaded(image: usize) {
         Some((client.handle, client.registered.clone()))
     });
     if let Some((handle, registered)) = left {
-        let adapter = consumer::adapter::left_open(handle);
+        let adapter = consumer::adapter::left_open(handle, Instant::now());
         let holding = adapter.map_or(String::new(), |(adapter, _)| format!(", with {adapter} open"));
         Violation::new(
             Rule::WskLeak,

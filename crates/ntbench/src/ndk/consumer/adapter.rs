@@ -7,7 +7,7 @@ use crate::ndis::{self, Miniport};
 use crate::symbols::StackTrace;
 use crate::verifier::Rule;
 use ndk_sys::{NDK_VERSION, NTSTATUS, STATUS_NOT_FOUND};
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -21,6 +21,7 @@ struct Open {
 }
 
 static OPEN: Mutex<Vec<Open>> = Mutex::new(Vec::new());
+static CLOSED: Condvar = Condvar::new();
 
 /// Opens the adapter of an interface for a client, at PASSIVE; returns the address of the `NDK_ADAPTER`.
 ///
@@ -46,12 +47,13 @@ pub fn open(client: u64, version: NDK_VERSION, interface_index: u32) -> Result<u
 /// Closes an adapter, at PASSIVE: returns when everything below it is gone.
 pub fn close(client: u64, address: usize) {
     let found = {
-        let mut open = OPEN.lock();
-        let mine = |one: &Open| one.client == client && one.fixed.address == address;
-        let at = open.iter().position(mine);
-        at.map(|at| open.swap_remove(at))
+        let open = OPEN.lock();
+        let mine = |one: &&Open| one.client == client && one.fixed.address == address;
+        let one = open.iter().find(mine);
+        one.map(|one| (Arc::clone(&one.fixed), Arc::clone(&one.miniport)))
+            .filter(|(fixed, _)| objects::is_open(fixed.id))
     };
-    let Some(Open { fixed, miniport, .. }) = found else {
+    let Some((fixed, miniport)) = found else {
         broken(
             Rule::NdkConsumerObject,
             format!(
@@ -70,17 +72,25 @@ pub fn close(client: u64, address: usize) {
         )
     }
     adapter::call_close_handler(&miniport, &fixed);
+    OPEN.lock().retain(|one| one.fixed.id != fixed.id);
+    CLOSED.notify_all();
 }
 
-/// One of the adapters that a client has open: how it is called, and who opened it.
+/// Waits until a client has no adapter open, at PASSIVE. At the deadline it returns one of those that are: how it is called,
+/// and who opened it.
 #[must_use]
-pub fn left_open(client: u64) -> Option<(String, StackTrace)> {
-    let open = OPEN.lock();
-    let one = open.iter().find(|one| one.client == client)?;
-    let name = format!(
-        "{} of interface {}",
-        one.fixed.label(),
-        one.miniport.interface_index()
-    );
-    Some((name, one.opened.clone()))
+pub fn left_open(client: u64, deadline: Instant) -> Option<(String, StackTrace)> {
+    let mut open = OPEN.lock();
+    loop {
+        let one = open.iter().find(|one| one.client == client)?;
+        let name = format!(
+            "{} of interface {}",
+            one.fixed.label(),
+            one.miniport.interface_index()
+        );
+        let opened = one.opened.clone();
+        if CLOSED.wait_until(&mut open, deadline).timed_out() {
+            return Some((name, opened));
+        }
+    }
 }
