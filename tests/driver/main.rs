@@ -7,6 +7,7 @@ mod data;
 mod device;
 mod duo;
 mod hostile;
+mod limits;
 mod listener;
 mod memory;
 mod miniport;

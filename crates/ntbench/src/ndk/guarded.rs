@@ -11,29 +11,34 @@ thread_local! {
     static FREE: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
 }
 
-/// A buffer of at most a page.
+/// A buffer.
 #[derive(Debug)]
 pub struct Guarded {
+    /// Where its pages start, the last of which is followed by an inaccessible one.
     page: usize,
+    /// Bytes of its pages.
+    size: usize,
     length: usize,
 }
 
 impl Guarded {
     /// A buffer of `length` bytes that are all `fill`.
-    ///
-    /// # Panics
-    /// When it is longer than a page.
     #[must_use]
     pub fn filled(length: usize, fill: u8) -> Self {
-        assert!(length <= PAGE_SIZE, "guarded buffers are at most a page");
-        let page = FREE.with_borrow_mut(Vec::pop).unwrap_or_else(|| {
-            let page = memory::reserve(2 * PAGE_SIZE);
-            memory::protect(page, PAGE_SIZE, Protection::ReadWrite);
+        let size = memory::page_up(length.max(1));
+        let used = if size == PAGE_SIZE {
+            FREE.with_borrow_mut(Vec::pop)
+        } else {
+            None
+        };
+        let page = used.unwrap_or_else(|| {
+            let page = memory::reserve(size + PAGE_SIZE);
+            memory::protect(page, size, Protection::ReadWrite);
             page
         });
-        memory::fill(page, CANARY, PAGE_SIZE - length);
-        memory::fill(page + PAGE_SIZE - length, fill, length);
-        Self { page, length }
+        memory::fill(page, CANARY, size - length);
+        memory::fill(page + size - length, fill, length);
+        Self { page, size, length }
     }
 
     /// A copy of `bytes`.
@@ -47,7 +52,7 @@ impl Guarded {
     /// Where it is. An empty buffer has an address, too, at which nothing can be accessed.
     #[must_use]
     pub fn address(&self) -> usize {
-        self.page + PAGE_SIZE - self.length
+        self.page + self.size - self.length
     }
 
     /// What it holds now.
@@ -69,7 +74,7 @@ impl Guarded {
     /// Whether the bytes in front of it are as they were.
     #[must_use]
     pub fn is_intact(&self) -> bool {
-        memory::read_bytes(self.page, PAGE_SIZE - self.length)
+        memory::read_bytes(self.page, self.size - self.length)
             .iter()
             .all(|&byte| byte == CANARY)
     }
@@ -77,6 +82,10 @@ impl Guarded {
 
 impl Drop for Guarded {
     fn drop(&mut self) {
+        if self.size != PAGE_SIZE {
+            memory::release(self.page, self.size + PAGE_SIZE);
+            return;
+        }
         // When the thread is ending there is no list any more, and the page stays unused.
         let _ = FREE.try_with(|free| free.borrow_mut().push(self.page));
     }
@@ -98,6 +107,8 @@ mod tests {
         assert_eq!((buffer.address() + 3) % PAGE_SIZE, 0);
         assert!(memory::is_mapped(buffer.address() + 2));
         assert!(!memory::is_mapped(buffer.address() + 3));
+        let long = Guarded::filled(PAGE_SIZE + 1, 0);
+        assert!(!memory::is_mapped(long.address() + PAGE_SIZE + 1) && long.is_intact());
         let empty = Guarded::of(&[]);
         assert!(!memory::is_mapped(empty.address()));
         assert_ne!(

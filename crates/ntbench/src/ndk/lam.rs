@@ -51,9 +51,6 @@ impl Adapter {
     ///
     /// # Errors
     /// The status.
-    ///
-    /// # Panics
-    /// When the memory has more than about 500 pages.
     pub fn build_lam<'a>(&self, memory: &'a Memory, length: usize) -> Result<Lam<'a>, NTSTATUS> {
         let pages = crate::nt::mdl::span_pages(memory.host(), length);
         let raw = self.build_lam_raw(memory.mdl(), length, mapping_size(pages));

@@ -186,7 +186,11 @@ mod tests {
         assert_eq!(arming.begin_notification(false), Ok(()));
         assert_eq!(arming.begin_notification(false), Err(Wrong::Overlap));
         arming.end_notification();
-        assert_eq!(arming.begin_notification(false), Ok(()), "they need not be merged");
+        assert_eq!(
+            arming.begin_notification(false),
+            Ok(()),
+            "they need not be merged"
+        );
         arming.end_notification();
         assert_eq!(arming.begin_notification(false), Err(Wrong::NotArmed));
     }
