@@ -4,7 +4,7 @@
 use super::completion_status::WorkResult;
 use super::cq::Cq;
 use super::object;
-use crate::nic::work_queue::queue_pair::Receives;
+use crate::nic::work_queue::queue_pair::{QueuePair, Receives};
 use core::mem::MaybeUninit;
 use core::ptr::without_provenance_mut;
 use ndk_sys::{NDK_CQ, NDK_OPERATION_TYPE, NDK_RESULT, NDK_RESULT_EX, NdkOperationTypeReceive};
@@ -47,86 +47,82 @@ fn pointer(context: u64) -> *mut core::ffi::c_void {
     without_provenance_mut(usize::try_from(context).unwrap_or(0))
 }
 
-/// Room for results.
-struct Results<'a, R> {
-    room: &'a mut [MaybeUninit<R>],
-}
-
-impl<R: Record> Results<'_, R> {
-    #[inline]
-    fn put(&mut self, place: u32, result: WorkResult, qp_context: u64, request: u64) {
-        if let Some(place) = self.room.get_mut(place as usize) {
-            place.write(R::new(result, qp_context, request));
-        }
-    }
-
-    fn limit(&self) -> u32 {
-        u32::try_from(self.room.len()).unwrap_or(u32::MAX)
-    }
-}
-
 impl Cq {
     /// Takes as many results as there are and fit.
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "the fast path: each form of results gets code of its own"
+    )]
+    #[inline(always)]
     fn poll<R: Record>(&self, room: &mut [MaybeUninit<R>]) -> u32 {
-        let mut results = Results { room };
-        if self.has_failed() {
-            return self.poll_failed(&mut results);
-        }
-        self.take(&mut results)
+        let count = if self.has_failed() {
+            self.poll_failed(room)
+        } else {
+            self.take(room)
+        };
+        // Not more than there is room for, which is counted in 32 bits.
+        (count & u32::MAX as usize) as u32
     }
 
-    #[inline]
-    fn take<R: Record>(&self, results: &mut Results<'_, R>) -> u32 {
-        let (taken, outcome) = self
-            .queue
-            .take(results.limit(), |place, pair, completion, ended| {
-                let result = if completion.is_receive() {
-                    WorkResult::of_receive(completion)
-                } else {
-                    WorkResult::of_initiator(completion, NDK_OPERATION_TYPE::from(ended.kind))
-                };
-                results.put(place, result, pair.context, ended.request);
-            });
-        if outcome.is_err() {
+    #[expect(
+        clippy::inline_always,
+        reason = "the fast path: each form of results gets code of its own"
+    )]
+    #[inline(always)]
+    fn take<R: Record>(&self, room: &mut [MaybeUninit<R>]) -> usize {
+        let mut poll = self.queue.poll();
+        let mut count = 0;
+        for place in room {
+            let Some(taken) = poll.next() else { break };
+            let result = if taken.completion.is_receive() {
+                WorkResult::of_receive(&taken.completion)
+            } else {
+                WorkResult::of_initiator(&taken.completion, NDK_OPERATION_TYPE::from(taken.ended.kind))
+            };
+            place.write(R::new(result, taken.pair.context, taken.ended.request));
+            count += 1;
+        }
+        if poll.finish().is_err() {
             self.set_broken();
         }
-        taken
+        count
     }
 
     /// The queue gets no more completions. What is in it is taken, and then what is outstanding is cancelled, once the device
     /// does nothing with it any more.
     #[cold]
-    fn poll_failed<R: Record>(&self, results: &mut Results<'_, R>) -> u32 {
-        let mut count = 0;
-        if !self.is_broken() {
-            count = self.take(results);
-        }
-        let limit = results.limit();
-        for pair in self
-            .queue
-            .pairs()
-            .filter(|pair| pair.is_quiet() && !pair.is_closed())
-        {
-            while count < limit
-                && pair.send_cq == self.number()
-                && let Some(ended) = pair.send.abandon_oldest()
-            {
-                let result = WorkResult::cancelled(NDK_OPERATION_TYPE::from(ended.kind));
-                results.put(count, result, pair.context, ended.request);
-                count += 1;
-            }
-            while count < limit
-                && pair.receive_cq == self.number()
-                && let Receives::Own(queue) = &pair.receives
-                && let Some(request) = queue.abandon_oldest()
-            {
-                let result = WorkResult::cancelled(NdkOperationTypeReceive);
-                results.put(count, result, pair.context, request);
-                count += 1;
-            }
+    fn poll_failed<R: Record>(&self, room: &mut [MaybeUninit<R>]) -> usize {
+        let mut count = if self.is_broken() { 0 } else { self.take(room) };
+        for place in room.iter_mut().skip(count) {
+            let Some((pair, operation, request)) = self.next_outstanding() else {
+                break;
+            };
+            place.write(R::new(WorkResult::cancelled(operation), pair.context, request));
+            count += 1;
         }
         count
+    }
+
+    /// A request that the device has left outstanding.
+    fn next_outstanding(&self) -> Option<(&QueuePair, NDK_OPERATION_TYPE, u64)> {
+        let mut quiet = self
+            .queue
+            .pairs()
+            .filter(|pair| pair.is_quiet() && !pair.is_closed());
+        quiet.find_map(|pair| {
+            if pair.send_cq == self.number()
+                && let Some(ended) = pair.send.abandon_oldest()
+            {
+                return Some((pair, NDK_OPERATION_TYPE::from(ended.kind), ended.request));
+            }
+            match &pair.receives {
+                Receives::Own(queue) if pair.receive_cq == self.number() => {
+                    let request = queue.abandon_oldest()?;
+                    Some((pair, NdkOperationTypeReceive, request))
+                }
+                _ => None,
+            }
+        })
     }
 }
 

@@ -13,9 +13,19 @@ use crate::nic::work_queue::completion::Completion;
 /// The status of a request that ended with `status`. NDKPI names only CANCELLED; the others are those of ND2
 /// (`IND2CompletionQueue`), whose numbers are the same.
 #[must_use]
+#[inline]
 pub const fn status_of(status: WorkStatus, receive: bool) -> NTSTATUS {
+    if status.0 == WorkStatus::OK.0 {
+        STATUS_SUCCESS
+    } else {
+        error_of(status, receive)
+    }
+}
+
+/// As [`status_of`]; not on the fast path.
+#[cold]
+const fn error_of(status: WorkStatus, receive: bool) -> NTSTATUS {
     match status {
-        WorkStatus::OK => STATUS_SUCCESS,
         WorkStatus::FLUSHED => STATUS_CANCELLED,
         WorkStatus::LOCAL_LENGTH if receive => STATUS_BUFFER_OVERFLOW,
         WorkStatus::LOCAL_LENGTH => STATUS_DATA_OVERRUN,

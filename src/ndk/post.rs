@@ -99,7 +99,11 @@ impl Post {
 
 impl Qp {
     /// Posts a request that `write` writes; it says how many units it has taken.
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "the fast path: each kind of request gets code of its own"
+    )]
+    #[inline(always)]
     fn post(
         &self,
         post: Post,
@@ -117,7 +121,11 @@ impl Qp {
     }
 
     /// SEND, WRITE and READ.
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "the fast path: each kind of request gets code of its own"
+    )]
+    #[inline(always)]
     fn transfer(&self, post: Post, head: Head, remote: Option<Remote>, sges: &[Sge]) -> Result<(), NTSTATUS> {
         self.check_connected()?;
         if sges.len() > self.send.max_sge as usize {

@@ -1,6 +1,7 @@
 //! A completion queue's entries as the driver reads them, and whose turn they are.
 
 use core::mem::offset_of;
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use static_assertions::const_assert_eq;
 use vrnic_abi::cmd::{OWNER_PHASE, phase};
@@ -10,11 +11,8 @@ use vrnic_abi::wqe::WorkOpcode;
 
 /// A ring of completions in memory that the device writes. Every index is valid: it is taken modulo the size of the ring.
 pub trait Entries {
-    /// One of the four words of 8 bytes of entry `index`, read at once, before everything that is read afterwards.
-    fn word(&self, index: u32, word: u32) -> u64;
-
-    /// Replaces the first word of entry `index`, which the device has written and does not read.
-    fn replace(&self, index: u32, value: u64);
+    /// Entry `index`, as little-endian words, which the device may be writing.
+    fn entry(&self, index: u32) -> &[AtomicU64; 4];
 }
 
 /// A private copy of a completion.
@@ -106,17 +104,23 @@ impl Pass {
     }
 
     /// The entry at `index`, if the device has written it.
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "the fast path, and called once for each form of results"
+    )]
+    #[inline(always)]
     pub fn read(self, ring: &impl Entries, index: u32) -> Option<Completion> {
-        let owner = (ring.word(index, 3) >> 56) as u8;
+        let [first, second, third, last] = ring.entry(index);
+        // Acquire: the rest has been written before.
+        let owner = (u64::from_le(last.load(Ordering::Acquire)) >> 56) as u8;
         let expected = phase(index.wrapping_sub(self.start), self.log2_entries);
         if (owner ^ expected) & OWNER_PHASE != 0 {
             return None;
         }
         Some(Completion([
-            ring.word(index, 0),
-            ring.word(index, 1),
-            ring.word(index, 2),
+            u64::from_le(first.load(Ordering::Relaxed)),
+            u64::from_le(second.load(Ordering::Relaxed)),
+            u64::from_le(third.load(Ordering::Relaxed)),
         ]))
     }
 
@@ -132,7 +136,9 @@ impl Pass {
                 if completion.is_receive() {
                     receive(completion.index());
                 }
-                ring.replace(index, u64::from(NO_QUEUE_PAIR));
+                // The device does not read it.
+                let [first, ..] = ring.entry(index);
+                first.store(u64::from(NO_QUEUE_PAIR).to_le(), Ordering::Relaxed);
             }
         }
     }
@@ -148,40 +154,29 @@ pub const fn arm_word(kind: ArmKind, sequence: u32, consumer: u32) -> u32 {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use std::cell::RefCell;
     use vrnic_abi::cqe::CQE_INVALIDATED;
     use zerocopy::{FromZeros, IntoBytes};
 
-    struct Ring(RefCell<Vec<[u64; 4]>>);
+    struct Ring(Vec<[AtomicU64; 4]>);
 
     impl Ring {
         fn new(log2: u32) -> Self {
-            Self(RefCell::new(vec![[0; 4]; 1 << log2]))
+            Self((0..1 << log2).map(|_| Default::default()).collect())
         }
 
         fn write(&self, index: u32, owner: u8, cqe: Cqe) {
             let mut cqe = cqe;
             cqe.owner = owner;
-            let mut words = [0; 4];
-            for (word, bytes) in words.iter_mut().zip(cqe.as_bytes().as_chunks::<8>().0) {
-                *word = u64::from_le_bytes(*bytes);
+            let words = cqe.as_bytes().as_chunks::<8>().0;
+            for (place, bytes) in self.entry(index).iter().zip(words) {
+                place.store(u64::from_ne_bytes(*bytes), Ordering::Relaxed);
             }
-            let mut ring = self.0.borrow_mut();
-            let len = ring.len();
-            ring[index as usize % len] = words;
         }
     }
 
     impl Entries for Ring {
-        fn word(&self, index: u32, word: u32) -> u64 {
-            let ring = self.0.borrow();
-            ring[index as usize % ring.len()][word as usize]
-        }
-
-        fn replace(&self, index: u32, value: u64) {
-            let mut ring = self.0.borrow_mut();
-            let len = ring.len();
-            ring[index as usize % len][0] = value;
+        fn entry(&self, index: u32) -> &[AtomicU64; 4] {
+            &self.0[index as usize % self.0.len()]
         }
     }
 

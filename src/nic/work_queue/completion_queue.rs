@@ -255,7 +255,11 @@ impl CompletionQueue {
     }
 
     /// The queue pair with this number, if its consumer has not closed it.
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "the fast path, and called once for each form of results"
+    )]
+    #[inline(always)]
     fn find(&self, number: u32) -> Option<&QueuePair> {
         let pair = self.pairs.get(number & QPN_INDEX_MASK)?;
         // SAFETY: only the consumer side, which this is, frees what is in the directory.
@@ -263,8 +267,7 @@ impl CompletionQueue {
         pair.is(number).then_some(pair)
     }
 
-    /// Consumer side: a completion at `index` of a queue pair that the consumer does not have.
-    #[cold]
+    /// Consumer side: a completion at `index`, of a queue pair that the consumer does not have.
     fn stray(&self, completion: &Completion, index: u32) -> Result<Stray, Broken> {
         let number = completion.qpn();
         if number == NO_QUEUE_PAIR {
@@ -284,73 +287,48 @@ impl CompletionQueue {
         if going == 0 { Err(Broken) } else { Ok(Stray::Later) }
     }
 
-    /// Consumer side: takes up to `limit` completions, and hands each with its place in that order, its queue pair and its
-    /// request to `each`. Returns how many.
-    ///
-    /// # Errors
-    ///
-    /// [`Broken`] with what was taken before; the queue must not be polled any more.
-    #[inline]
-    pub fn take(
-        &self,
-        limit: u32,
-        mut each: impl FnMut(u32, &QueuePair, &Completion, Ended),
-    ) -> (u32, Result<(), Broken>) {
-        let first = self.consumer.load(Ordering::Relaxed);
-        let mut index = first;
-        if !self.gone.load(Ordering::Acquire).is_null() {
-            self.clean(index);
+    /// Consumer side: there is no completion at `index` that can be taken at once. Where to look next, if it is worth while.
+    #[cold]
+    fn look_closer(&self, index: u32) -> Result<Option<u32>, Broken> {
+        let segment = self.current();
+        let Some(completion) = segment.pass().read(&segment.ring, index) else {
+            return Ok(self.follow(index).then_some(index));
+        };
+        if self.find(completion.qpn()).is_some() {
+            // Its request is not outstanding.
+            return Err(Broken);
         }
-        let mut segment = self.current();
-        let mut pass = segment.pass();
-        let mut taken = 0;
-        let mut result = Ok(());
-        while taken < limit {
-            let Some(completion) = pass.read(&segment.ring, index) else {
-                if segment.next.load(Ordering::Relaxed).is_null() || !self.follow(index) {
-                    break;
-                }
-                segment = self.current();
-                pass = segment.pass();
-                continue;
-            };
-            let Some(pair) = self.find(completion.qpn()) else {
-                match self.stray(&completion, index) {
-                    Ok(Stray::Skip) => {
-                        index = index.wrapping_add(1);
-                        continue;
-                    }
-                    // `clean` may have found it: then it is to be skipped now.
-                    Ok(Stray::Later) if self.is_forgotten(segment, index) => continue,
-                    Ok(Stray::Later) => break,
-                    Err(broken) => {
-                        result = Err(broken);
-                        break;
-                    }
-                }
-            };
-            match pair.retire(&completion) {
-                Ok(ended) => each(taken, pair, &completion, ended),
-                Err(Impossible) => {
-                    result = Err(Broken);
-                    break;
-                }
+        match self.stray(&completion, index)? {
+            Stray::Skip => Ok(Some(index.wrapping_add(1))),
+            // It may have been found meanwhile: then it has no queue pair any more.
+            Stray::Later => {
+                let again = segment.pass().read(&segment.ring, index);
+                let forgotten = again.is_some_and(|completion| completion.qpn() == NO_QUEUE_PAIR);
+                Ok(forgotten.then_some(index))
             }
-            taken += 1;
-            index = index.wrapping_add(1);
         }
-        if index != first {
-            self.consumer.store(index, Ordering::Relaxed);
-            self.consumed.store(index);
-        }
-        (taken, result)
     }
 
-    fn is_forgotten(&self, segment: &Segment, index: u32) -> bool {
-        segment
-            .pass()
-            .read(&segment.ring, index)
-            .is_some_and(|completion| completion.qpn() == NO_QUEUE_PAIR)
+    /// Consumer side: starts to take completions.
+    #[expect(
+        clippy::inline_always,
+        reason = "the fast path, and called once for each form of results"
+    )]
+    #[inline(always)]
+    pub fn poll(&self) -> Poll<'_> {
+        let first = self.consumer.load(Ordering::Relaxed);
+        if !self.gone.load(Ordering::Acquire).is_null() {
+            self.clean(first);
+        }
+        let segment = self.current();
+        Poll {
+            queue: self,
+            segment,
+            pass: segment.pass(),
+            first,
+            index: first,
+            result: Ok(()),
+        }
     }
 
     /// Consumer side: tells the device to announce the next completion of this kind that has not been taken yet.
@@ -363,6 +341,78 @@ impl CompletionQueue {
     pub fn pairs(&self) -> impl Iterator<Item = &QueuePair> {
         // SAFETY: as in `find`.
         self.pairs.iter().map(|pair| unsafe { pair.as_ref() })
+    }
+}
+
+/// Completions that are being taken. Consumer side.
+pub struct Poll<'a> {
+    queue: &'a CompletionQueue,
+    segment: &'a Segment,
+    pass: Pass,
+    /// Where it started.
+    first: u32,
+    /// The next entry.
+    index: u32,
+    result: Result<(), Broken>,
+}
+
+/// A completion with its queue pair and its request.
+pub struct Taken<'a> {
+    /// Whose it is.
+    pub pair: &'a QueuePair,
+    /// As the device has written it.
+    pub completion: Completion,
+    /// What has ended.
+    pub ended: Ended,
+}
+
+impl<'a> Poll<'a> {
+    /// The next completion, if there is one.
+    #[expect(
+        clippy::inline_always,
+        reason = "the fast path, and called once for each form of results"
+    )]
+    #[inline(always)]
+    pub fn next(&mut self) -> Option<Taken<'a>> {
+        loop {
+            if let Some(completion) = self.pass.read(&self.segment.ring, self.index)
+                && let Some(pair) = self.queue.find(completion.qpn())
+                && let Ok(ended) = pair.retire(&completion)
+            {
+                self.index = self.index.wrapping_add(1);
+                return Some(Taken {
+                    pair,
+                    completion,
+                    ended,
+                });
+            }
+            match self.queue.look_closer(self.index) {
+                Ok(Some(index)) => {
+                    self.index = index;
+                    self.segment = self.queue.current();
+                    self.pass = self.segment.pass();
+                }
+                Ok(None) => return None,
+                Err(broken) => {
+                    self.result = Err(broken);
+                    return None;
+                }
+            }
+        }
+    }
+
+    /// Gives the entries back to the device.
+    ///
+    /// # Errors
+    ///
+    /// [`Broken`]: the queue must not be polled any more.
+    #[inline]
+    pub fn finish(self) -> Result<(), Broken> {
+        if self.index != self.first {
+            self.queue.consumer.store(self.index, Ordering::Relaxed);
+            self.queue.consumed.store(self.index);
+        }
+        self.result
     }
 }
 

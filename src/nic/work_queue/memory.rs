@@ -48,6 +48,7 @@ impl RingMemory {
         let units = u64::from(entry_units) << log2_entries;
         let mask = u32::try_from(units - 1).map_err(|_| ndk_sys::STATUS_INSUFFICIENT_RESOURCES)?;
         debug_assert!(units.is_power_of_two(), "or it could not be masked");
+        // Also a single completion is whole.
         let buffer = Buffer::allocate(adapter, (mask as usize + 1) * UNIT as usize)?;
         Ok(Self {
             address: buffer.address(),
@@ -104,14 +105,11 @@ impl Units for RingMemory {
 
 impl Entries for RingMemory {
     #[inline]
-    fn word(&self, index: u32, word: u32) -> u64 {
-        let (low, high) = self.unit(index.wrapping_mul(UNITS_PER_COMPLETION).wrapping_add(word / 2));
-        let half = if word % 2 == 0 { low } else { high };
-        u64::from_le(half.load(Ordering::Acquire))
-    }
-
-    fn replace(&self, index: u32, value: u64) {
-        let (low, _) = self.unit(index.wrapping_mul(UNITS_PER_COMPLETION));
-        low.store(value.to_le(), Ordering::Relaxed);
+    fn entry(&self, index: u32) -> &[AtomicU64; 4] {
+        let unit = index.wrapping_mul(UNITS_PER_COMPLETION) & self.mask;
+        // SAFETY: the mask keeps the offset inside of the buffer.
+        let entry = unsafe { self.address.byte_add(unit as usize * UNIT as usize) };
+        // SAFETY: a ring of completions: whole and aligned, in memory that lives as long as `self` and is accessed atomically.
+        unsafe { entry.cast().as_ref() }
     }
 }

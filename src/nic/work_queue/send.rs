@@ -162,7 +162,11 @@ impl<S: Deref<Target = [Slot]>> SendQueue<S> {
     /// # Errors
     ///
     /// [`Impossible`]; nothing has changed then.
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "the fast path, and called once for each form of results"
+    )]
+    #[inline(always)]
     pub fn retire(&self, block: u32) -> Result<Ended, Impossible> {
         let slot = self.slot(block).ok_or(Impossible)?;
         let place = slot.place.load(Ordering::Relaxed);
