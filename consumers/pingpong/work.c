@@ -136,7 +136,7 @@ NTSTATUS RegionRegister(ENDPOINT *Endpoint, REGION *Region)
         Endpoint->Qp, NULL, Region->Mr, buffer->Lam->AdapterPageCount, buffer->Lam->AdapterPageArray, buffer->Fbo,
         buffer->Length, buffer->Data, NDK_OP_FLAG_ALLOW_REMOTE_READ | NDK_OP_FLAG_ALLOW_REMOTE_WRITE);
 
-    /* The token is another one for each registration, and known from when the request is posted. */
+    /* Known from when the request is posted; some providers have another token for each registration. */
     Region->Token = Region->Mr->Dispatch->NdkGetRemoteTokenFromMr(Region->Mr);
     status = Finish(Endpoint, "NdkFastRegister", status);
     Region->Registered = NT_SUCCESS(status);

@@ -115,7 +115,11 @@ pub fn docs() -> Result<()> {
 fn with_images(command: &mut Command) -> Result<&mut Command> {
     let vrnic = driver::build(Image::Vrnic, Profile::Release)?;
     let wrong = driver::build(Image::Wrong, Profile::Release)?;
-    Ok(command.env("VRNIC_SYS", vrnic).env("VRNIC_WRONG_SYS", wrong))
+    let consumer = driver::consumer::build("pingpong")?;
+    Ok(command
+        .env("VRNIC_SYS", vrnic)
+        .env("VRNIC_WRONG_SYS", wrong)
+        .env("VRNIC_PINGPONG_SYS", consumer))
 }
 
 fn passed_on(arguments: &ArgMatches) -> impl Iterator<Item = &OsString> {
