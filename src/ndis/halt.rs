@@ -30,6 +30,10 @@ impl Adapter {
         // Out of the lock first: dropping waits.
         let notification = this.notification.lock().take();
         drop(notification);
+        // If the device is gone, consumers are told that first.
+        if let Some(worker) = this.worker.get() {
+            worker.drain(passive);
+        }
         // Consumers close their adapters before NDIS halts; if not, they are asked to, and this waits for them.
         this.shut_ndk_down(passive);
         let timer = this.timer.lock().take();

@@ -3,6 +3,7 @@
 //! One binary, because there is one kernel at a time in a process: the tests take turns. A broken rule ends the process with
 //! the verifier's report.
 
+mod connections;
 mod data;
 mod device;
 mod duo;
