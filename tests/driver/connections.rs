@@ -446,8 +446,10 @@ fn without_a_link_the_network_is_unreachable() {
     let two = two();
     let client = end(&two.client);
     let connector = two.client.create_connector().expect("there is room");
-    two.machine.nic().set_link(false);
-    assert!(two.machine.wait_for_link(false), "the driver reports the link");
+    for nic in two.machine.nics() {
+        nic.set_link(false);
+    }
+    assert!(two.machine.wait_for_link(false), "the driver reports the links");
     let options = ConnectOptions::default();
     for destination in [to(7511), from(7511)] {
         assert_eq!(
@@ -525,12 +527,20 @@ fn a_device_that_goes_ends_what_waits_for_it() {
     let pending = second.start_connect(&waiting.qp, from(0), to(7513), &options);
     let held = next(&incoming);
 
-    let client_side = Mutex::new(Some((connector, second, client, waiting, two.client)));
-    let ended = Arc::new(AtomicU32::new(0));
-    let seen = Arc::clone(&ended);
+    // Asked to close its adapter, the consumer waits for what it has coming: a close would cancel that.
+    let statuses = Arc::new(Mutex::new(None));
+    let client_side = Mutex::new(Some((pending, connector, second, client, waiting, two.client)));
+    let ended = Arc::clone(&statuses);
     let close = move || {
-        seen.fetch_add(1, Ordering::SeqCst);
-        drop(client_side.lock().expect("no panic").take());
+        let Some((pending, connector, second, client, waiting, ndk)) =
+            client_side.lock().expect("no panic").take()
+        else {
+            return;
+        };
+        let status = pending.wait_status();
+        eventually("the disconnect event", || disconnects.load(Ordering::SeqCst) == 1);
+        *ended.lock().expect("no panic") = Some((status, connector.disconnect().err()));
+        drop((connector, second, client, waiting, ndk));
     };
     two.machine
         .adapter()
@@ -538,9 +548,10 @@ fn a_device_that_goes_ends_what_waits_for_it() {
         .open_ndk_adapters()
         .on_disable(Arc::new(close));
     two.machine.surprise_remove();
-    assert_eq!(pending.wait_status(), STATUS_DEVICE_REMOVED);
-    assert_eq!(disconnects.load(Ordering::SeqCst), 1);
-    assert_eq!(ended.load(Ordering::SeqCst), 1, "NDK was disabled");
+    assert_eq!(
+        *statuses.lock().expect("no panic"),
+        Some((STATUS_DEVICE_REMOVED, Some(STATUS_DEVICE_REMOVED)))
+    );
     drop((held, accepted, server, incoming, two.server));
 }
 
