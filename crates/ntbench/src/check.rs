@@ -61,6 +61,10 @@ const LIMITS: Limits = Limits {
     ..Limits::DEFAULT
 };
 
+/// How long a request may pend when anything may fail: then the peer may not have heard of a connection request, and it is
+/// repeated for a while.
+const PATIENT: Duration = Duration::from_secs(60);
+
 /// A wire that nobody listens to.
 struct Unplugged;
 
@@ -137,9 +141,13 @@ pub fn run_low_resources(path: &Path, service: &str) -> Result<LowResources, Che
 }
 
 fn boot(fault_injection: Option<BTreeSet<String>>) -> Kernel {
+    let mut limits = LIMITS;
+    if fault_injection.is_some() {
+        limits.ndk_completion = PATIENT;
+    }
     Kernel::boot(&Config {
         echo_debug: false,
-        limits: LIMITS,
+        limits,
         fault_injection,
         ..Config::default()
     })
