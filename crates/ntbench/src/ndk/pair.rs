@@ -128,6 +128,12 @@ pub fn connect_ends(
         return Err(STATUS_IO_TIMEOUT);
     };
     let accepting = accepted.start_accept(&server.1.qp, &options, None);
+    if accepting.status() < 0 {
+        // Nobody would answer the request.
+        drop(accepted);
+        let _ = connecting.wait();
+        return accepting.wait();
+    }
     connecting.wait()?;
     connector.complete_connect(None)?;
     accepting.wait()?;

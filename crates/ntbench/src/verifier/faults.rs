@@ -8,16 +8,23 @@ use std::collections::BTreeSet;
 struct Faults {
     enabled: bool,
     seen: BTreeSet<String>,
+    /// Who was refused last.
+    last: Option<StackTrace>,
 }
 
 static FAULTS: Mutex<Faults> = Mutex::new(Faults {
     enabled: false,
     seen: BTreeSet::new(),
+    last: None,
 });
 
 /// Turns fault injection on or off. `seen` are the stacks that failed in earlier runs and shall succeed now.
 pub fn configure(enabled: bool, seen: BTreeSet<String>) {
-    *FAULTS.lock() = Faults { enabled, seen };
+    *FAULTS.lock() = Faults {
+        enabled,
+        seen,
+        last: None,
+    };
 }
 
 /// The stacks that have failed so far, each as text that is the same in every run.
@@ -32,8 +39,21 @@ pub fn allocation_fails() -> bool {
     if !FAULTS.lock().enabled {
         return false;
     }
-    let key = stack_key(&StackTrace::capture());
-    !key.is_empty() && FAULTS.lock().seen.insert(key)
+    let stack = StackTrace::capture();
+    let key = stack_key(&stack);
+    let mut faults = FAULTS.lock();
+    let fails = !key.is_empty() && faults.seen.insert(key);
+    if fails {
+        faults.last = Some(stack);
+    }
+    fails
+}
+
+/// The last request that was refused: often the reason of what comes after it.
+#[must_use]
+pub fn last() -> Option<StackTrace> {
+    // A report must not wait for a thread that is being stopped.
+    FAULTS.try_lock()?.last.clone()
 }
 
 fn stack_key(trace: &StackTrace) -> String {
