@@ -109,6 +109,7 @@ pub fn ndk(device: &Statistics, provider: &Provider) -> NDIS_NDK_STATISTICS_INFO
         NDIS_NDK_STATISTICS_INFO_REVISION_1,
     );
     provider.fill_statistics(&mut info.CounterSet);
+    info.CounterSet.CQError = device.cq_errors.get();
     info.CounterSet.RDMAInOctets = device.rdma_in_octets.get();
     info.CounterSet.RDMAOutOctets = device.rdma_out_octets.get();
     info.CounterSet.RDMAInFrames = device.rdma_in_frames.get();

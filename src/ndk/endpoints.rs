@@ -1,6 +1,6 @@
 //! The port space: which local addresses and ports are taken (NDKPI Listeners, Connectors, and Endpoints).
 //!
-//! It is NetworkDirect's own, apart from TCP's. An endpoint belongs to a listener, a shared endpoint, or a connector; the
+//! It is `NetworkDirect`'s own, apart from TCP's. An endpoint belongs to a listener, a shared endpoint, or a connector; the
 //! connectors of the first two keep their object, and with it the endpoint, so that nothing is counted here.
 
 use core::net::{IpAddr, SocketAddr};

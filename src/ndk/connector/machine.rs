@@ -1,7 +1,7 @@
 //! What a connector does when: the NDK rules for it, without the operating system, the device and the messages.
 //!
 //! Consumer's calls and everything that happens are methods; each changes the state and leaves **actions**, which are taken one
-//! at a time with [`Machine::next`] and carried out without a lock. Whoever carries out an action reports how it went by
+//! at a time with [`Machine::take_action`] and carried out without a lock. Whoever carries out an action reports how it went by
 //! another method. One caller at a time takes actions, so that a consumer's callbacks come one after another and in the
 //! order of what they report.
 //!
@@ -113,7 +113,6 @@ pub struct Machine<R> {
     waits_for_peer: bool,
     /// How `NdkDisconnect` ends.
     outcome: NTSTATUS,
-    closed: bool,
 }
 
 impl<R> Machine<R> {
@@ -142,7 +141,6 @@ impl<R> Machine<R> {
             early_end: None,
             waits_for_peer: false,
             outcome: STATUS_SUCCESS,
-            closed: false,
         }
     }
 
@@ -153,7 +151,7 @@ impl<R> Machine<R> {
     }
 
     /// The next thing to do. The order matters: messages and the queue pair first, then what the consumer is told.
-    pub fn next(&mut self) -> Option<Action<R>> {
+    pub fn take_action(&mut self) -> Option<Action<R>> {
         if let Some(cm) = self.cm.take() {
             return Some(Action::Cm(cm));
         }
@@ -287,16 +285,14 @@ impl<R> Machine<R> {
 
     /// The consumer closes the connector: cancels what is pending, ends what is there.
     pub fn close(&mut self) {
-        self.closed = true;
         self.indicate = None;
         match self.phase {
-            Phase::Idle | Phase::Over => {}
+            Phase::Idle | Phase::Requested | Phase::Over => self.phase = Phase::Over,
             Phase::Resolving | Phase::Connecting => {
                 self.phase = Phase::Over;
                 self.release = true;
                 self.finish(STATUS_CANCELLED);
             }
-            Phase::Requested => self.phase = Phase::Over,
             Phase::Replied
             | Phase::Completing
             | Phase::Preparing
@@ -490,7 +486,7 @@ impl<R> Machine<R> {
 
     /// Nothing is pending, and nothing that the consumer does not know yet.
     fn is_quiet(&self) -> bool {
-        !self.closed && self.pending.is_none() && self.complete.is_none()
+        self.pending.is_none() && self.complete.is_none()
     }
 
     fn start(&mut self, phase: Phase, request: R) {

@@ -21,7 +21,7 @@ impl Connector {
         if core::mem::replace(&mut core.running, true) {
             return;
         }
-        while let Some(action) = core.machine.next() {
+        while let Some(action) = core.machine.take_action() {
             drop(core);
             Self::carry_out(connector, action);
             core = connector.core.lock();

@@ -8,7 +8,7 @@ type M = Machine<u32>;
 
 /// All actions that are due, in their order.
 fn drain(machine: &mut M) -> Vec<Action<u32>> {
-    core::iter::from_fn(|| machine.next()).collect()
+    core::iter::from_fn(|| machine.take_action()).collect()
 }
 
 fn connecting() -> M {
@@ -368,7 +368,7 @@ impl World {
     fn run(&mut self, machine: &mut M, most: usize) {
         for _ in 0..most {
             let phase = machine.phase();
-            match machine.next() {
+            match machine.take_action() {
                 None => return,
                 Some(Action::Cm(_)) => {}
                 Some(Action::Qp(action)) => {
