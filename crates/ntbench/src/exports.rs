@@ -197,6 +197,24 @@ mod tests {
     }
 
     #[test]
+    fn consumers_are_linked_with_what_there_is() {
+        let libraries = [
+            (
+                "ntoskrnl.exe",
+                include_str!("../../../consumers/imports/ntoskrnl.def"),
+            ),
+            ("netio.sys", include_str!("../../../consumers/imports/netio.def")),
+        ];
+        for (module, definition) in libraries {
+            assert!(definition.contains(&format!("LIBRARY {module}")));
+            let names = definition.lines().filter_map(|line| line.strip_prefix("    "));
+            for name in names.map(|name| name.trim_end_matches(" DATA")) {
+                assert!(find(module, name).is_some(), "{module}!{name}");
+            }
+        }
+    }
+
+    #[test]
     fn lookup_ignores_the_case_of_modules_only() {
         assert!(find("NTOSKRNL.exe", "DbgPrint").is_some());
         assert!(find("hal.dll", "KeGetCurrentIrql").is_some());

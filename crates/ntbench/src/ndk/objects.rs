@@ -141,7 +141,7 @@ impl Fixed {
 /// Takes an object over from the provider: checks it, uses `NdkReserved`, and replaces `Dispatch`. It belongs to whom its
 /// first antecedent belongs to.
 pub(super) fn adopt(kind: Kind, address: usize, version: NDK_VERSION, antecedents: &[Id]) -> Arc<Fixed> {
-    let parent = antecedents.first().and_then(get);
+    let parent = antecedents.first().copied().and_then(get);
     let client = parent.map_or(Client::Bench, |parent| parent.client);
     adopt_for(client, kind, address, version, antecedents)
 }
@@ -196,9 +196,9 @@ pub(super) fn adopt_for(
 }
 
 /// The object of that number, if it is not closed.
-pub(super) fn get(id: &Id) -> Option<Arc<Fixed>> {
+pub(super) fn get(id: Id) -> Option<Arc<Fixed>> {
     let objects = OBJECTS.lock();
-    objects.live.get(id).map(|object| Arc::clone(&object.fixed))
+    objects.live.get(&id).map(|object| Arc::clone(&object.fixed))
 }
 
 fn wrong(kind: Kind, what: &str) -> ! {

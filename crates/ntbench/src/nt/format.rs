@@ -18,6 +18,15 @@ enum Padding {
     Zeros,
 }
 
+/// Which strings are UTF-16.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wide {
+    /// All, by the size `l` or `w`.
+    BySize,
+    /// Those of this letter.
+    Letter(u8),
+}
+
 /// A conversion between its `%` and its letter.
 struct Conversion {
     padding: Padding,
@@ -27,26 +36,23 @@ struct Conversion {
     precision: Option<usize>,
     /// Size of an integer in bytes.
     size: usize,
-    /// Strings and characters are UTF-16, as the size says.
-    wide: bool,
-    /// What strings are without a size.
-    wide_by_default: bool,
+    wide: Wide,
 }
 
 /// Formats for the conversions that drivers use: `d i u x X o c C s S p` with flags, width, precision and the sizes
 /// `h l ll I64 I32 I w z`, and `Z`, `wZ` for counted strings. Missing arguments are 0.
 #[must_use]
 pub fn format_message(format: &[u8], arguments: &[u64]) -> String {
-    format_with(format, arguments, false)
+    format_with(format, arguments, Wide::Letter(b'S'))
 }
 
 /// As [`format_message`], for the functions whose format is UTF-16: there `%s` is a UTF-16 string, and `%S` is not.
 #[must_use]
 pub fn format_wide_message(format: &[u8], arguments: &[u64]) -> String {
-    format_with(format, arguments, true)
+    format_with(format, arguments, Wide::Letter(b's'))
 }
 
-fn format_with(format: &[u8], arguments: &[u64], wide: bool) -> String {
+fn format_with(format: &[u8], arguments: &[u64], wide: Wide) -> String {
     let mut output = String::new();
     let mut arguments = arguments.iter().copied();
     let mut bytes = format.iter().copied().peekable();
@@ -82,7 +88,7 @@ fn number(bytes: &mut Bytes<'_>, arguments: &mut Arguments<'_>) -> Option<usize>
 }
 
 impl Conversion {
-    fn parse(bytes: &mut Bytes<'_>, arguments: &mut Arguments<'_>, wide_by_default: bool) -> Self {
+    fn parse(bytes: &mut Bytes<'_>, arguments: &mut Arguments<'_>, wide: Wide) -> Self {
         let (mut padding, mut alternate, mut plus) = (Padding::default(), false, false);
         while let Some(flag) = bytes.next_if(|byte| b"-0#+ ".contains(byte)) {
             match flag {
@@ -106,8 +112,7 @@ impl Conversion {
             width,
             precision,
             size: 4,
-            wide: false,
-            wide_by_default,
+            wide,
         };
         conversion.parse_size(bytes);
         conversion
@@ -117,12 +122,12 @@ impl Conversion {
         while let Some(size) = bytes.next_if(|byte| b"hlIwz".contains(byte)) {
             match size {
                 b'h' => self.size = 2,
-                b'w' => self.wide = true,
+                b'w' => self.wide = Wide::BySize,
                 b'z' => self.size = 8,
                 // `l` is 32 bits on Windows and makes strings wide; `ll` is 64 bits.
                 b'l' => {
-                    self.size = if self.wide { 8 } else { self.size };
-                    self.wide = true;
+                    self.size = if self.wide == Wide::BySize { 8 } else { self.size };
+                    self.wide = Wide::BySize;
                 }
                 // `I`, `I64`, `I32`
                 _ => {
@@ -154,10 +159,9 @@ impl Conversion {
         self.pad(&text, b"diuxXo".contains(&kind) && self.precision.is_none())
     }
 
-    /// Whether a string is UTF-16: as its size says, or by the letter.
+    /// Whether a string of that letter is UTF-16; the size `h` says that it is not.
     fn is_wide(&self, kind: u8) -> bool {
-        let narrow = self.size == 2;
-        self.wide || !narrow && (kind == b'S') != self.wide_by_default
+        self.wide == Wide::BySize || self.size != 2 && self.wide == Wide::Letter(kind)
     }
 
     fn signed(&self, value: u64) -> String {
@@ -208,7 +212,7 @@ impl Conversion {
         let Some(address) = pointer(address) else {
             return "(null)".to_owned();
         };
-        if self.wide {
+        if self.wide == Wide::BySize {
             unicode::read(address)
         } else {
             unicode::read_ansi(address)

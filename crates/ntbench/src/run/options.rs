@@ -127,13 +127,12 @@ impl FromStr for ConsumerOption {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (service, path) = match text.split_once('=') {
-            Some((service, path)) => (service.to_owned(), PathBuf::from(path)),
-            None => {
-                let path = PathBuf::from(text);
-                let stem = path.file_stem().unwrap_or_default();
-                (stem.to_string_lossy().into_owned(), path)
-            }
+        let (service, path) = if let Some((service, path)) = text.split_once('=') {
+            (service.to_owned(), PathBuf::from(path))
+        } else {
+            let path = PathBuf::from(text);
+            let stem = path.file_stem().unwrap_or_default();
+            (stem.to_string_lossy().into_owned(), path)
         };
         if service.is_empty() || service.contains(['\\', '/']) {
             return Err(format!("`{service}` is no name of a service"));

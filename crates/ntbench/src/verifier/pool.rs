@@ -164,7 +164,11 @@ fn owner() -> usize {
 
 fn allocate_heap(request: &Request) -> (usize, Backing) {
     // As on pages of their own: those of a page and more start at a page.
-    let own = if request.size >= PAGE_SIZE { PAGE_SIZE } else { ALIGNMENT };
+    let own = if request.size >= PAGE_SIZE {
+        PAGE_SIZE
+    } else {
+        ALIGNMENT
+    };
     let alignment = request.alignment.max(own);
     let extra = if alignment > ALIGNMENT { alignment } else { 0 };
     let block = vec![0_u128; (request.size + extra).div_ceil(ALIGNMENT)].into_boxed_slice();

@@ -325,6 +325,8 @@ rules! {
     NdkConsumerObject,
     /// Consumers give the callbacks that NDKPI demands.
     NdkConsumerCallback,
+    /// Consumers call the functions of one queue one after another.
+    NdkConsumerOverlap,
     /// Consumers that close an adapter close its objects, too.
     NdkConsumerAdapterObjects,
     /// WSK is used in order: register, capture, release, deregister.

@@ -10,13 +10,14 @@ use core::sync::atomic::AtomicU64;
 
 use ndk_sys::imports::netio::{WskCaptureProviderNPI, WskDeregister, WskRegister, WskReleaseProviderNPI};
 use ndk_sys::{
-    NDK_ADAPTER, NDK_ADAPTER_DISPATCH, NDK_CONNECTOR, NDK_LISTENER, NDK_LISTENER_DISPATCH, NDK_OBJECT_HEADER,
-    NDK_VERSION, NTSTATUS, WSK_CLIENT_DISPATCH, WSK_CLIENT_NPI, WSK_NO_WAIT, WSK_PROVIDER_DISPATCH,
-    WSK_PROVIDER_NDK_DISPATCH, WSK_PROVIDER_NPI, WSK_REGISTRATION, WSKNDK_GET_WSK_PROVIDER_NDK_DISPATCH,
+    NDK_ADAPTER, NDK_ADAPTER_DISPATCH, NDK_CONNECTOR, NDK_CQ, NDK_CQ_DISPATCH, NDK_LISTENER,
+    NDK_LISTENER_DISPATCH, NDK_OBJECT_HEADER, NDK_RESULT, NDK_VERSION, NTSTATUS, WSK_CLIENT_DISPATCH,
+    WSK_CLIENT_NPI, WSK_NO_WAIT, WSK_PROVIDER_DISPATCH, WSK_PROVIDER_NDK_DISPATCH, WSK_PROVIDER_NPI,
+    WSK_REGISTRATION, WSKNDK_GET_WSK_PROVIDER_NDK_DISPATCH,
 };
 
 use super::faults;
-use crate::kernel::{IofCompleteRequest, address, number, peek, pointer, pool};
+use crate::kernel::{IofCompleteRequest, address, number, peek, pointer, pool, start_thread};
 
 faults! {
     "none-consumer" => |_| {
@@ -76,6 +77,11 @@ faults! {
     "NdkConsumerCallback" => |_| {
         let _ = Consumer::open().listener(None);
     },
+    "NdkConsumerOverlap" => |_| {
+        let cq = Consumer::open().cq();
+        let _ = start_thread(poll, number(cq));
+        poll(number(cq));
+    },
     "NdkConsumerAdapterObjects" => |_| {
         let consumer = Consumer::open();
         let _ = consumer.listener(Some(created));
@@ -89,6 +95,22 @@ const INTERFACE: u32 = 12;
 unsafe extern "system" fn created(_: *mut c_void, _: NTSTATUS, _: *mut NDK_OBJECT_HEADER) {}
 
 unsafe extern "system" fn connect_event(_: *mut c_void, _: *mut NDK_CONNECTOR) {}
+
+unsafe extern "system" fn notified(_: *mut c_void, _: NTSTATUS) {}
+
+/// Polls a CQ, often enough to meet somebody else who does.
+extern "system" fn poll(cq: usize) {
+    const TIMES: usize = 100_000;
+    let value: NDK_CQ = peek(cq);
+    let dispatch: NDK_CQ_DISPATCH = peek(number(value.Dispatch));
+    let mut result = NDK_RESULT::zeroed();
+    if let Some(results) = dispatch.NdkGetCqResults {
+        for _ in 0..TIMES {
+            // SAFETY: a CQ that is open, which two threads poll at a time, on purpose; a structure of ours.
+            let _ = unsafe { results(pointer(cq), &raw mut result, 1) };
+        }
+    }
+}
 
 unsafe extern "system" fn closed(_: *mut c_void) {}
 
@@ -169,6 +191,26 @@ impl Consumer {
     fn dispatch(&self) -> NDK_ADAPTER_DISPATCH {
         let adapter: NDK_ADAPTER = peek(number(self.adapter));
         peek(number(adapter.Dispatch))
+    }
+
+    fn cq(&self) -> *mut NDK_CQ {
+        let mut cq = null_mut();
+        if let Some(create) = self.dispatch().NdkCreateCq {
+            // SAFETY: an adapter that is open, and a variable of ours.
+            let _ = unsafe {
+                create(
+                    self.adapter,
+                    16,
+                    Some(notified),
+                    null_mut(),
+                    null_mut(),
+                    Some(created),
+                    null_mut(),
+                    &raw mut cq,
+                )
+            };
+        }
+        cq
     }
 
     fn listener(&self, completion: Option<ndk_sys::NDK_FN_CREATE_COMPLETION>) -> *mut NDK_LISTENER {

@@ -8,6 +8,7 @@ use super::super::rules::{self, broken};
 use super::super::{callbacks, trace, work};
 use super::events;
 use super::signature::{self, Shape, Signature};
+use super::turns;
 use crate::cpu::call::call;
 use crate::cpu::thread::{self, ImportCall};
 use crate::memory;
@@ -39,6 +40,7 @@ pub(super) extern "win64" fn enter() -> u64 {
         arguments,
     };
     let event = call.replace_event();
+    let _turn = turns::take(&call.object, call.name);
     match signature.shape {
         Shape::Status => status(call.invoke_now()),
         Shape::Post => status(work::post(&call.object, call.name, &call.arguments)),

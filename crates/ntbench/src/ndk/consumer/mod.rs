@@ -8,6 +8,7 @@
 //! | `signature` | which argument of which function is a callback or an out parameter |
 //! | `calls` | consumer to provider |
 //! | `events` | provider to consumer: events; completions are in `calls`, beside what they complete |
+//! | `turns` | calls that must not overlap |
 //! | `adapter` | opening and closing |
 
 pub mod adapter;
@@ -15,6 +16,7 @@ mod calls;
 mod events;
 mod signature;
 mod tables;
+mod turns;
 
 pub(super) use tables::table;
 

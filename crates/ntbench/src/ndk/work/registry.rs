@@ -421,7 +421,7 @@ pub(in super::super) fn begin_notification(cq: Id, status: NTSTATUS) {
         arming.begin_notification(status != STATUS_SUCCESS).err()
     });
     if let Some(wrong) = result {
-        let label = objects::get(&cq).map_or_else(String::new, |cq| cq.label());
+        let label = objects::get(cq).map_or_else(String::new, |cq| cq.label());
         notification_is(wrong, &label)
     }
 }
