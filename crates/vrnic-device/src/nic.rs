@@ -176,6 +176,10 @@ impl Nic {
 
     /// Looks at doorbells and timers and does some of what there is to do; true if there was something. A host that is the engine
     /// ([`Engine::Host`]) calls it all the time; with an engine thread there is no need to.
+    #[expect(
+        clippy::must_use_candidate,
+        reason = "a caller that polls anyway has no use for it"
+    )]
     pub fn poll(&self) -> bool {
         self.shared.device().poll()
     }

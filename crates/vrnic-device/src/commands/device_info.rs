@@ -14,7 +14,9 @@ use crate::rdma;
 
 /// Longest message, in bytes: 1 GiB, which IBTA 9.7.7.1.1 allows at least half of.
 const MAX_MESSAGE: u32 = 1 << 30;
-const MAX_INLINE: u16 = vrnic_abi::wqe::MAX_INLINE as u16;
+/// Most bytes of inline data.
+const MAX_INLINE: u16 = 256;
+static_assertions::const_assert_eq!(MAX_INLINE as usize, vrnic_abi::wqe::MAX_INLINE);
 
 pub(super) fn query_device(device: &mut Device, command: &Command) -> Outcome {
     no_input(command)?;

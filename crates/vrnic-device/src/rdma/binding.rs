@@ -22,7 +22,7 @@ pub(crate) const fn is_region_access(access: u32) -> bool {
 }
 
 impl KeyTable {
-    /// FAST_REG of a queue pair in protection domain `pdn`.
+    /// `FAST_REG` of a queue pair in protection domain `pdn`.
     pub fn fast_register(
         &mut self,
         dma: &mut Dma,
@@ -89,7 +89,7 @@ impl KeyTable {
         Ok(())
     }
 
-    /// BIND_MW of queue pair `qpn` in protection domain `pdn`.
+    /// `BIND_MW` of queue pair `qpn` in protection domain `pdn`.
     pub fn bind(&mut self, pdn: u32, qpn: u32, segment: &BindSegment) -> Result<(), WorkStatus> {
         let refused = WorkStatus::WINDOW_BIND;
         let (window_key, region_key) = (segment.window_key.get(), segment.region_key.get());

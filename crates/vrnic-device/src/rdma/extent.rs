@@ -4,6 +4,10 @@ use vrnic_abi::PAGE_SIZE;
 
 use crate::host::DmaFault;
 
+/// Bytes of a page.
+const PAGE: usize = 4096;
+static_assertions::const_assert_eq!(PAGE as u64, PAGE_SIZE);
+
 /// A range of virtual addresses and its pages.
 #[derive(Debug, Default)]
 pub(crate) struct Extent {
@@ -47,16 +51,15 @@ impl Extent {
         if let [page] = *self.pages {
             return access(page + offset, 0..length);
         }
-        let page = PAGE_SIZE as usize;
         let mut index = usize::try_from(offset / PAGE_SIZE).map_err(|_| fault)?;
-        let mut within = (offset % PAGE_SIZE) as usize;
+        let mut within = usize::try_from(offset % PAGE_SIZE).map_err(|_| fault)?;
         let mut at = 0;
         while at < length {
             let first = *self.pages.get(index).ok_or(fault)?;
-            let mut run = page - within;
+            let mut run = PAGE - within;
             index += 1;
             while run < length - at && self.pages.get(index) == Some(&(first + (within + run) as u64)) {
-                run += page;
+                run += PAGE;
                 index += 1;
             }
             let run = run.min(length - at);

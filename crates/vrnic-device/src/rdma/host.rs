@@ -2,7 +2,6 @@
 
 use vrnic_abi::cqe::{CQE_IMMEDIATE, CQE_INVALIDATED, CQE_RECEIVE, CQE_SOLICITED, Cqe, WorkStatus};
 use vrnic_abi::event::EventKind;
-use vrnic_abi::regs::FatalSyndrome;
 use vrnic_abi::wqe::{BindSegment, FastRegSegment};
 use zerocopy::FromZeros;
 
@@ -61,13 +60,11 @@ impl Host for QueuePairHost<'_> {
             self.condemn(WorkStatus::LOCAL_OPERATION);
             return false;
         }
-        match rq.take(&mut self.device.dma, receive) {
-            Ok(taken) => taken,
-            Err(_) => {
-                receive.fault = Some(WorkStatus::LOCAL_OPERATION);
-                true
-            }
-        }
+        let taken = rq.take(&mut self.device.dma, receive);
+        taken.unwrap_or_else(|_| {
+            receive.fault = Some(WorkStatus::LOCAL_OPERATION);
+            true
+        })
     }
 
     fn flush_receive(&mut self) -> Option<u32> {
@@ -209,23 +206,13 @@ impl QueuePairHost<'_> {
         let Some(srq) = self.device.rdma.srqs.get_mut(srqn) else {
             return false;
         };
-        let taken = match srq.ring.refresh(&self.device.doorbells) {
-            Ok(()) if !srq.failed => srq
-                .ring
-                .take(&mut self.device.dma, receive)
-                .map_err(|_| FatalSyndrome::DMA_FAULT),
-            _ => Err(FatalSyndrome::BAD_DOORBELL),
-        };
-        match taken {
-            Ok(taken) => {
-                self.device.check_limit(srqn);
-                taken
-            }
-            Err(_) => {
-                self.device.fail_srq(srqn);
-                self.condemn(WorkStatus::LOCAL_OPERATION);
-                false
-            }
+        let is_good = !srq.failed && srq.ring.refresh(&self.device.doorbells).is_ok();
+        if let (true, Ok(taken)) = (is_good, srq.ring.take(&mut self.device.dma, receive)) {
+            self.device.check_limit(srqn);
+            return taken;
         }
+        self.device.fail_srq(srqn);
+        self.condemn(WorkStatus::LOCAL_OPERATION);
+        false
     }
 }

@@ -139,7 +139,6 @@ pub(super) const fn index(key: u32) -> u32 {
 }
 
 /// The variant of a key.
-#[expect(clippy::cast_possible_truncation, reason = "the low byte is wanted")]
 pub(super) const fn variant(key: u32) -> u8 {
     (key & KEY_VARIANT_MASK) as u8
 }
@@ -270,17 +269,14 @@ impl KeyTable {
         access: u32,
     ) -> Result<&Extent, AccessFault> {
         let found = self.exact(key).filter(|key| key.pdn == pdn).ok_or(AccessFault)?;
-        let (extent, granted, inside) = match &found.target {
-            Target::Window { binding, .. } => {
-                let binding = binding.filter(|binding| binding.qpn == qpn).ok_or(AccessFault)?;
-                let region = self.keys.get(binding.region).and_then(Key::region);
-                let extent = &region.ok_or(AccessFault)?.extent;
-                (extent, binding.access, binding.contains(addr, length))
-            }
-            _ => {
-                let region = found.region().ok_or(AccessFault)?;
-                (&region.extent, region.access, true)
-            }
+        let (extent, granted, inside) = if let Target::Window { binding, .. } = &found.target {
+            let binding = binding.filter(|binding| binding.qpn == qpn).ok_or(AccessFault)?;
+            let region = self.keys.get(binding.region).and_then(Key::region);
+            let extent = &region.ok_or(AccessFault)?.extent;
+            (extent, binding.access, binding.contains(addr, length))
+        } else {
+            let region = found.region().ok_or(AccessFault)?;
+            (&region.extent, region.access, true)
         };
         if granted & access == access && inside && extent.contains(addr, length) {
             Ok(extent)

@@ -63,17 +63,14 @@ impl SendQueue {
         }
         request.index = self.taken;
         let mut blocks = [0; BASIC_BLOCK * MAX_BLOCKS];
-        match self.read(dma, &mut blocks) {
-            Some((bytes, count)) => {
-                decode(self.taken, bytes, request);
-                self.taken = self.taken.wrapping_add(count);
-            }
-            None => {
-                // Where the next request begins is not known: this one stands for all of them.
-                request.opcode = blocks[0];
-                request.fault = Some(WorkStatus::LOCAL_OPERATION);
-                self.taken = self.producer;
-            }
+        if let Some((bytes, count)) = self.read(dma, &mut blocks) {
+            decode(self.taken, bytes, request);
+            self.taken = self.taken.wrapping_add(count);
+        } else {
+            // Where the next request begins is not known: this one stands for all of them.
+            request.opcode = blocks[0];
+            request.fault = Some(WorkStatus::LOCAL_OPERATION);
+            self.taken = self.producer;
         }
         true
     }

@@ -40,16 +40,14 @@ impl<T> Table<T> {
         if self.is_full() {
             return None;
         }
-        let number = match self.free.pop() {
-            Some(Reverse(number)) => number,
-            None => {
-                let number = self.first + u32::try_from(self.slots.len()).ok()?;
-                self.slots.push(Slot {
-                    object: None,
-                    generation: 0,
-                });
-                number
-            }
+        let number = if let Some(Reverse(number)) = self.free.pop() {
+            number
+        } else {
+            self.slots.push(Slot {
+                object: None,
+                generation: 0,
+            });
+            self.end() - 1
         };
         let slot = self.slot_mut(number)?;
         slot.object = Some(make(number, slot.generation));

@@ -9,7 +9,7 @@ use vrnic_abi::wqe::{BindSegment, FastRegSegment, WorkOpcode};
 use zerocopy::IntoBytes;
 
 use super::pair::{Pair, pattern, statuses};
-use super::side::{ALL_ACCESS, Request, Side};
+use super::side::{ALL_ACCESS, Change, Request, Side};
 use crate::rig::NOWHERE;
 
 #[test]
@@ -17,7 +17,7 @@ fn regions_with_wrong_input() {
     let mut side = Side::ours();
     let memory = side.memory(0x1000);
     let good = side.mr_attributes(memory, 0x1000, ALL_ACCESS);
-    let refusals: [(fn(&mut MrRegister), Status, u32); 10] = [
+    let refusals: [(Change<MrRegister>, Status, u32); 10] = [
         (|mr| mr.length = 0.into(), Status::BAD_PARAMETER, 16 + 8),
         (|mr| mr.length = u64::MAX.into(), Status::BAD_PARAMETER, 16 + 8),
         (|mr| mr.pdn = 7.into(), Status::BAD_RESOURCE, 0),
@@ -228,6 +228,9 @@ fn page_lists_have_a_limit_together() {
     assert_eq!(side.command(Opcode::DEREGISTER_MR, key), Status::OK);
 }
 
+/// What makes a key.
+type OfKeys = fn(&mut Keys) -> u32;
+
 /// One side of a pair that does things to its own keys.
 struct Keys {
     pair: Pair,
@@ -323,7 +326,7 @@ fn fast_registration() {
 
 #[test]
 fn fast_registrations_that_are_refused() {
-    let refusals: [(&str, fn(&mut FastRegSegment)); 14] = [
+    let refusals: [(&str, Change<FastRegSegment>); 14] = [
         ("a region's key", |fast| fast.key = 0x200.into()),
         ("a window's key", |fast| fast.key = 0x400.into()),
         ("no key", |fast| fast.key = 0x7700.into()),
@@ -335,13 +338,13 @@ fn fast_registrations_that_are_refused() {
         ("another offset", |fast| fast.first_page_offset = 0x11.into()),
         ("unknown access", |fast| fast.access = 0x10.into()),
         ("remote write alone", |fast| {
-            fast.access = ACCESS_REMOTE_WRITE.into()
+            fast.access = ACCESS_REMOTE_WRITE.into();
         }),
         ("a list that is not aligned", |fast| {
-            fast.page_list = (fast.page_list.get() + 4).into()
+            fast.page_list = (fast.page_list.get() + 4).into();
         }),
         ("pages that are not aligned", |fast| {
-            fast.page_list = (fast.page_list.get() + 0x100).into()
+            fast.page_list = (fast.page_list.get() + 0x100).into();
         }),
         ("reserved", |fast| fast.reserved[7] = 1),
     ];
@@ -381,7 +384,7 @@ fn a_fast_region_gives_no_more_than_it_was_made_with() {
 
 #[test]
 fn invalidations_that_are_refused() {
-    let refusals: [(&str, fn(&mut Keys) -> u32); 6] = [
+    let refusals: [(&str, OfKeys); 6] = [
         ("a registered region", |keys| keys.pair.keys[0]),
         ("a new fast region", |keys| keys.fast),
         ("a new window", |keys| keys.window),
@@ -413,14 +416,14 @@ fn invalidations_that_are_refused() {
 
 #[test]
 fn binds_that_are_refused() {
-    let refusals: [(&str, fn(&mut BindSegment)); 10] = [
+    let refusals: [(&str, Change<BindSegment>); 10] = [
         ("no window", |bind| bind.window_key = 0x7700.into()),
         ("a region as window", |bind| bind.window_key = 0x200.into()),
         ("no region", |bind| bind.region_key = 0x7700.into()),
         ("another variant", |bind| bind.region_key = 0x201.into()),
         ("a window as region", |bind| bind.region_key = 0x400.into()),
         ("a fast region that is not registered", |bind| {
-            bind.region_key = 0x300.into()
+            bind.region_key = 0x300.into();
         }),
         ("no length", |bind| bind.length = 0.into()),
         ("beyond the region", |bind| bind.length = 0x4001.into()),

@@ -6,7 +6,7 @@ use vrnic_abi::cmd::{Opcode, Status};
 use vrnic_abi::resource::{CqCreate, QP_SRQ, QpCreate, QpModify, QpState, SrqCreate};
 use zerocopy::IntoBytes;
 
-use super::side::{Side, object};
+use super::side::{Change, Side, object};
 use crate::rig::NOWHERE;
 
 /// What the syndrome of an inline field at `offset` is.
@@ -95,7 +95,7 @@ fn queries_return_what_was_said() {
 fn completion_queues_with_wrong_input() {
     let mut side = Side::ours();
     let good = side.cq_attributes(2);
-    let refusals: [(fn(&mut CqCreate), Status, u32); 5] = [
+    let refusals: [(Change<CqCreate>, Status, u32); 5] = [
         (|cq| cq.eqn = 1.into(), Status::BAD_RESOURCE, 0),
         (|cq| cq.ring.log2_entries = 23, Status::BAD_PARAMETER, inline(8)),
         (
@@ -131,7 +131,7 @@ fn shared_receive_queues_with_wrong_input() {
     let mut side = Side::ours();
     let good = side.srq_attributes(2);
     let max_sge = inline(offset_of!(SrqCreate, max_sge));
-    let refusals: [(fn(&mut SrqCreate), Status, u32); 6] = [
+    let refusals: [(Change<SrqCreate>, Status, u32); 6] = [
         (|srq| srq.eqn = 1.into(), Status::BAD_RESOURCE, 0),
         (|srq| srq.pdn = 1.into(), Status::BAD_RESOURCE, 0),
         (|srq| srq.max_sge = 0.into(), Status::BAD_PARAMETER, max_sge),
@@ -156,7 +156,7 @@ fn queue_pairs_with_wrong_input() {
     let mut side = Side::ours();
     let (cq, srq) = (side.cq(4), side.srq(2));
     let good = side.qp_attributes(&cq);
-    let refusals: [(fn(&mut QpCreate), Status, u32); 14] = [
+    let refusals: [(Change<QpCreate>, Status, u32); 14] = [
         (|qp| qp.pdn = 9.into(), Status::BAD_RESOURCE, 0),
         (|qp| qp.send_cqn = 9.into(), Status::BAD_RESOURCE, 0),
         (|qp| qp.recv_cqn = 9.into(), Status::BAD_RESOURCE, 0),
@@ -208,15 +208,15 @@ fn the_state_machine() {
     let (init, rtr, rts, error) = (QpState::INIT, QpState::RTR, QpState::RTS, QpState::ERROR);
     let peer = Side::new([2, 0, 0, 0, 0, 9], "192.0.2.9".parse().unwrap());
     let full = Side::to_rts(&peer, 77);
-    let to_rtr = state | path | receive;
-    let to_rts = to_rtr | send;
+    let ready = state | path | receive;
+    let full_mask = ready | send;
     for (from, to, mask, works) in [
-        (init, rtr, to_rtr, true),
-        (init, rtr, to_rtr | limits, true),
-        (init, rtr, to_rtr | send, false),
+        (init, rtr, ready, true),
+        (init, rtr, ready | limits, true),
+        (init, rtr, ready | send, false),
         (init, rtr, state | receive, false),
-        (init, rts, to_rts, true),
-        (init, rts, to_rtr, false),
+        (init, rts, full_mask, true),
+        (init, rts, ready, false),
         (init, rts, state | send, false),
         (init, init, limits, true),
         (init, init, state | limits, false),
@@ -225,7 +225,7 @@ fn the_state_machine() {
         (init, error, state | limits, false),
         (rtr, rts, state | send, true),
         (rtr, rts, state | send | limits, true),
-        (rtr, rtr, to_rtr, false),
+        (rtr, rtr, ready, false),
         (rtr, rtr, limits, true),
         (rtr, init, state, false),
         (rtr, error, state, true),
@@ -235,7 +235,7 @@ fn the_state_machine() {
         (rts, error, state, true),
         (error, error, state, true),
         (error, init, state, false),
-        (error, rtr, to_rtr, false),
+        (error, rtr, ready, false),
         (error, error, limits, false),
     ] {
         let mut side = Side::ours();
@@ -246,7 +246,7 @@ fn the_state_machine() {
                 .modify(
                     &qp,
                     &QpModify {
-                        mask: to_rtr.into(),
+                        mask: ready.into(),
                         state: rtr.0,
                         ..full
                     },
@@ -256,7 +256,7 @@ fn the_state_machine() {
                 .modify(
                     &qp,
                     &QpModify {
-                        mask: to_rts.into(),
+                        mask: full_mask.into(),
                         ..full
                     },
                 )
@@ -289,7 +289,7 @@ fn fields_of_modify_qp() {
     let qp = side.qp(&cq);
     let peer = Side::new([2, 0, 0, 0, 0, 9], "192.0.2.9".parse().unwrap());
     let good = Side::to_rts(&peer, 77);
-    let refusals: [(fn(&mut QpModify), usize); 18] = [
+    let refusals: [(Change<QpModify>, usize); 18] = [
         (|qp| qp.mask = 0.into(), offset_of!(QpModify, mask)),
         (|qp| qp.mask = 0x3F.into(), offset_of!(QpModify, mask)),
         (|qp| qp.state = 5, offset_of!(QpModify, state)),

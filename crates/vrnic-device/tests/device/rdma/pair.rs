@@ -24,6 +24,9 @@ pub struct Pair {
     pub keys: [u32; 2],
 }
 
+/// What makes a range of remote memory.
+type OfPair = fn(&mut Pair) -> RemoteSegment;
+
 const LENGTH: usize = 0x4000;
 
 impl Pair {
@@ -199,7 +202,7 @@ fn remote_access_that_is_refused() {
     let write = |pair: &Pair, remote: RemoteSegment, length| {
         Request::new(WorkOpcode::WRITE, &[remote.as_bytes()], &[pair.local(length)])
     };
-    let cases: [(&str, fn(&mut Pair) -> RemoteSegment, u32, bool); 7] = [
+    let cases: [(&str, OfPair, u32, bool); 7] = [
         ("good", |pair| pair.remote(pair.keys[1]), 64, true),
         ("another variant", |pair| pair.remote(pair.keys[1] ^ 1), 64, false),
         ("no such key", |pair| pair.remote(0x7700), 64, false),
@@ -453,7 +456,9 @@ fn a_shared_receive_queue() {
                 break sides[1].drain(&mut cqs[1]);
             }
             for (to, frames) in [1, 0].into_iter().zip(frames) {
-                frames.iter().for_each(|frame| sides[to].rig.nic.receive(frame));
+                for frame in &frames {
+                    sides[to].rig.nic.receive(frame);
+                }
             }
         }
     };

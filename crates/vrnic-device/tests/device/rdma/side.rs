@@ -28,6 +28,9 @@ pub const ALL_ACCESS: u32 =
 /// Data segments of a receive entry.
 pub const RECV_SGE: u16 = 2;
 
+/// Spoils something.
+pub type Change<T> = fn(&mut T);
+
 /// One NIC, driven by the test alone, with an event queue (0), a protection domain and a GID.
 pub struct Side {
     pub rig: Rig,
