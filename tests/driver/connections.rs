@@ -4,17 +4,20 @@ use crate::support::{PATIENCE, QUIET, eventually, pattern, sys};
 use ndk_sys::{
     NTSTATUS, OID_NDK_CONNECTIONS, OID_NDK_LOCAL_ENDPOINTS, OID_NDK_STATISTICS,
     STATUS_ADDRESS_ALREADY_EXISTS, STATUS_CANCELLED, STATUS_CONNECTION_ACTIVE, STATUS_CONNECTION_INVALID,
-    STATUS_CONNECTION_REFUSED, STATUS_DEVICE_REMOVED, STATUS_HOST_UNREACHABLE, STATUS_INVALID_ADDRESS,
-    STATUS_INVALID_BUFFER_SIZE, STATUS_INVALID_DEVICE_STATE, STATUS_NETWORK_UNREACHABLE,
-    STATUS_SHARING_VIOLATION, STATUS_SUCCESS,
+    STATUS_CONNECTION_REFUSED, STATUS_DEVICE_REMOVED, STATUS_HOST_UNREACHABLE, STATUS_INSUFFICIENT_RESOURCES,
+    STATUS_INVALID_ADDRESS, STATUS_INVALID_BUFFER_SIZE, STATUS_INVALID_DEVICE_STATE,
+    STATUS_NETWORK_UNREACHABLE, STATUS_PENDING, STATUS_SHARING_VIOLATION, STATUS_SUCCESS,
 };
 use ntbench::machine::{AdapterSetup, Machine, MachineConfig, NIC_IPV4, NIC_IPV6};
 use ntbench::ndk::pair::connect;
 use ntbench::ndk::{self, Connector, End, Incoming, Pair, PairOptions, VERSION_2_0};
 use ntbench::ndk::{ConnectOptions, DisconnectEvent};
+use ntbench::verifier::faults;
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// Two adapters on one wire, opened once each.
 struct Two {
@@ -72,6 +75,8 @@ fn padded(data: &[u8], size: usize) -> Vec<u8> {
     padded
 }
 
+/// Judges functions: NdkConnect, NdkCompleteConnect, NdkAccept, NdkGetConnectionData, NdkGetLocalAddress, NdkGetPeerAddress, NdkDisconnect
+/// Judges rule: effective read limits are the least of both sides' and the adapter's; too large ones are capped
 #[test]
 fn both_sides_know_what_they_have_agreed_on() {
     let two = two();
@@ -130,6 +135,7 @@ fn both_sides_know_what_they_have_agreed_on() {
     }
 }
 
+/// Judges rule: a QP belongs to one connector at a time (CONNECTION_ACTIVE)
 #[test]
 fn a_refused_connect_may_be_retried_on_the_same_objects() {
     let two = two();
@@ -177,6 +183,8 @@ fn a_refused_connect_may_be_retried_on_the_same_objects() {
 /// How a client says no to what it has connected to.
 type SayNo = fn(Connector) -> Option<Connector>;
 
+/// Judges functions: NdkReject
+/// Judges rule: an active reject refuses the accept, and flushes the QP
 #[test]
 fn the_active_side_may_say_no() {
     let two = two();
@@ -220,6 +228,7 @@ fn the_active_side_may_say_no() {
     }
 }
 
+/// Judges rule: closing a connector completes its pending request with CANCELLED first
 #[test]
 fn close_cancels_what_is_pending() {
     let two = two();
@@ -251,6 +260,7 @@ fn close_cancels_what_is_pending() {
     connector.close();
 }
 
+/// Judges rule: closing a connection is a disconnect to the peer, told exactly once, and none to the closer
 #[test]
 fn closing_a_connection_disconnects_it() {
     let two = two();
@@ -281,6 +291,7 @@ fn closing_a_connection_disconnects_it() {
     }
 }
 
+/// Judges rule: private data over the limit is INVALID_BUFFER_SIZE and leaves the connector usable
 #[test]
 fn arguments_are_checked_and_leave_the_connector_usable() {
     let two = two();
@@ -352,6 +363,8 @@ fn arguments_are_checked_and_leave_the_connector_usable() {
     );
 }
 
+/// Judges functions: NdkCreateSharedEndpoint, NdkConnectWithSharedEndpoint, NdkCloseSharedEndpoint
+/// Judges rule: an endpoint is free when its last user is closed
 #[test]
 fn a_shared_endpoint_has_many_connections() {
     let two = two();
@@ -422,6 +435,7 @@ fn a_shared_endpoint_has_many_connections() {
     });
 }
 
+/// Judges rule: loopback connections work
 #[test]
 fn an_adapter_connects_to_itself() {
     let two = two();
@@ -441,6 +455,7 @@ fn an_adapter_connects_to_itself() {
     assert_eq!((received.status, received.bytes), (STATUS_SUCCESS, 0));
 }
 
+/// Judges rule: without a link the network is unreachable
 #[test]
 fn without_a_link_the_network_is_unreachable() {
     let two = two();
@@ -470,6 +485,7 @@ fn counters(machine: &Machine, adapter: usize) -> [u64; 5] {
     })
 }
 
+/// Judges rule: OID_NDK_STATISTICS and OID_NDK_CONNECTIONS tell the truth about connections
 #[test]
 fn connections_are_counted_and_listed() {
     let two = two();
@@ -509,6 +525,7 @@ fn connections_are_counted_and_listed() {
     assert_eq!(counters(&two.machine, 1), [0, 1, 1, 0, 0]);
 }
 
+/// Judges rule: on surprise removal pending requests complete and disconnect events come
 #[test]
 fn a_device_that_goes_ends_what_waits_for_it() {
     let mut two = two();
@@ -555,6 +572,7 @@ fn a_device_that_goes_ends_what_waits_for_it() {
     drop((held, accepted, server, incoming, two.server));
 }
 
+/// Judges rule: connections leave nothing behind
 #[test]
 fn connections_come_and_go() {
     let two = two();
@@ -571,4 +589,91 @@ fn connections_come_and_go() {
     }
     eventually("all are gone", || counters(&two.machine, 0)[4] == 0);
     assert_eq!(counters(&two.machine, 0)[0], 50);
+}
+
+/// Judges rule: a connector may be closed inside its own disconnect event
+#[test]
+fn a_connector_may_be_closed_in_its_disconnect_event() {
+    let two = two();
+    for _ in 0..10 {
+        let incoming = Incoming::listen(&two.server, to(7515)).expect("the port is free");
+        let (client, server) = (end(&two.client), end(&two.server));
+        let options = ConnectOptions::default();
+        let connector = two.client.create_connector().expect("there is room");
+        let connecting = connector.start_connect(&client.qp, from(0), to(7515), &options);
+        let accepted = next(&incoming);
+        let accepting = accepted.start_accept(&server.qp, &options, None);
+        connecting.wait().expect("accepted");
+        let (own, closing) = (
+            Arc::new(Mutex::new(None::<Connector>)),
+            Arc::new(Mutex::new(None)),
+        );
+        let (mine, started) = (Arc::clone(&own), Arc::clone(&closing));
+        let close = move || {
+            let connector = mine.lock().expect("no panic").take().expect("one event");
+            *started.lock().expect("no panic") = Some(connector.start_close());
+        };
+        let mut held = own.lock().expect("no panic");
+        connector
+            .complete_connect(Some(Box::new(close)))
+            .expect("connected");
+        *held = Some(connector);
+        drop(held);
+        accepting.wait().expect("connected");
+        accepted.disconnect().expect("the peer answers");
+        eventually("the close", || closing.lock().expect("no panic").is_some());
+        let closing = closing.lock().expect("no panic").take().expect("it has begun");
+        closing.wait();
+        drop(accepted);
+    }
+}
+
+/// One connection from beginning to end; the status of the first thing that fails.
+fn attempt(two: &Two, incoming: &Incoming, client: &End, server: &End) -> Result<(), NTSTATUS> {
+    let options = ConnectOptions::default();
+    let shared = two.client.create_shared_endpoint(from(0))?;
+    let connector = two.client.create_connector()?;
+    let connecting = connector.start_connect_with_shared_endpoint(&client.qp, &shared, to(7516), &options);
+    let accepted = loop {
+        if let Some(accepted) = incoming.next_within(Duration::from_millis(10)) {
+            break accepted;
+        }
+        if connecting.is_complete() {
+            return connecting.wait();
+        }
+    };
+    let accepting = accepted.start_accept(&server.qp, &options, None);
+    if accepting.status() != STATUS_PENDING {
+        return accepting.wait();
+    }
+    connecting.wait()?;
+    connector.complete_connect(None)?;
+    accepting.wait()?;
+    connector.disconnect()
+}
+
+/// Judges rule: running out of memory fails a connection and leaves everything as it was
+#[test]
+fn every_allocation_of_a_connection_may_fail() {
+    let two = two();
+    let incoming = Incoming::listen(&two.server, to(7516)).expect("the port is free");
+    let mut seen = BTreeSet::new();
+    loop {
+        let (client, server) = (end(&two.client), end(&two.server));
+        faults::configure(true, seen.clone());
+        let result = attempt(&two, &incoming, &client, &server);
+        let now = faults::seen();
+        faults::configure(false, BTreeSet::new());
+        match result {
+            Ok(()) => assert_eq!(now.len(), seen.len(), "what failed was not noticed"),
+            // Refused: the other side had no memory for the request.
+            Err(STATUS_INSUFFICIENT_RESOURCES | STATUS_CONNECTION_REFUSED) => {}
+            Err(other) => panic!("{other:#x}"),
+        }
+        if now.len() == seen.len() {
+            break;
+        }
+        seen = now;
+    }
+    assert!(seen.len() >= 7, "only {} allocations", seen.len());
 }
