@@ -1,4 +1,4 @@
-//! `./x test`, `./x lint`, `./x docs` and `./x bench`: what a change must pass, and the measurements.
+//! `./x test`, `./x lint` and `./x docs`: what a change must pass.
 
 use std::ffi::OsString;
 use std::fs;
@@ -66,21 +66,6 @@ pub fn test(arguments: &ArgMatches) -> Result<()> {
     conformance::check(&Results::parse(&output), false)
 }
 
-/// Runs the benchmarks.
-///
-/// # Errors
-/// When something cannot be built, and when a benchmark fails.
-pub fn bench(arguments: &ArgMatches) -> Result<()> {
-    packages::ensure(packages::HOST_BUILD)?;
-    let mut bench = cargo("bench");
-    with_images(&mut bench)?;
-    succeed(
-        bench
-            .args(["--package", "vrnic", "--benches", "--"])
-            .args(passed_on(arguments)),
-    )
-}
-
 /// Checks formatting and lints.
 ///
 /// # Errors
@@ -112,7 +97,7 @@ pub fn docs() -> Result<()> {
 }
 
 /// The paths of the images, for the tests and benchmarks that run them.
-fn with_images(command: &mut Command) -> Result<&mut Command> {
+pub(crate) fn with_images(command: &mut Command) -> Result<&mut Command> {
     let vrnic = driver::build(Image::Vrnic, Profile::Release)?;
     let wrong = driver::build(Image::Wrong, Profile::Release)?;
     let consumer = driver::consumer::build("pingpong")?;

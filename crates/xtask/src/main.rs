@@ -7,7 +7,7 @@ use anyhow::Result;
 use clap::{Arg, Command};
 use xtask::peer::{LinuxPeer, PeerConfig, PeerFiles, Wire};
 use xtask::progress::Step;
-use xtask::{abi, capture, check, conformance, demo, doctor, driver, paths, run};
+use xtask::{abi, bench, capture, check, conformance, demo, doctor, driver, paths, run};
 
 fn main() -> ExitCode {
     // Not `fn main() -> Result`: that prints errors in the form for developers, with a backtrace.
@@ -24,7 +24,7 @@ fn run_command() -> Result<ExitCode> {
         Some(("test", arguments)) => check::test(arguments)?,
         Some(("lint", _)) => check::lint()?,
         Some(("docs", _)) => check::docs()?,
-        Some(("bench", arguments)) => check::bench(arguments)?,
+        Some(("bench", arguments)) => bench::run(arguments)?,
         Some(("driver", arguments)) => driver::run(arguments)?,
         Some(("clippy-windows", _)) => driver::clippy()?,
         Some(("conformance", arguments)) => conformance::run(arguments)?,
