@@ -62,7 +62,7 @@ const MEASUREMENTS: &[Measurement] = &[
     ucx_latency(
         "UCX tcp",
         UCX_TCP,
-        &["-t", "tag_lat", "-s", "64", "-n", "50000", "-w", "1000"],
+        &["-t", "tag_lat", "-s", "64", "-n", "20000", "-w", "1000"],
     ),
     ucx_latency(
         "UCX shm",
