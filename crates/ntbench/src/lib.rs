@@ -4,6 +4,7 @@
 //! `pe` loads images, `cpu` runs them, `nt` is ntoskrnl.exe, `verifier` checks, `symbols` names what went wrong, `kernel` ties them together.
 
 pub mod check;
+pub mod apps;
 pub mod cpu;
 pub mod demo;
 pub mod exports;

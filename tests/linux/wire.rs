@@ -1,0 +1,167 @@
+//! A wire that loses and reorders, a peer that dies and comes back, a thousand connects.
+
+use crate::support::{Bench, LIMIT, Setup, step};
+use crate::tools::{all_tools, no_more};
+use anyhow::{Context, Result, ensure};
+use ndk_sys::{STATUS_CANCELLED, STATUS_CONNECTION_REFUSED, STATUS_IO_TIMEOUT, STATUS_SUCCESS};
+use ntbench::apps::node::{Node, Region};
+use ntbench::machine::NIC_IPV4;
+use ntbench::ndk::ConnectOptions;
+use ntbench::ndk::trace::status_name;
+use ntbench::wire::Impairment;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::{Duration, Instant};
+use xtask::peer::{Listen, Reply};
+
+const PORT: u16 = 7700;
+const LINUX: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::new(10, 77, 0, 2)), PORT);
+const SIZE: usize = 32 * 1024;
+
+fn ours(port: u16) -> SocketAddr {
+    (NIC_IPV4, port).into()
+}
+
+/// Judges with Linux: loss and reordering
+#[test]
+fn the_tools_of_linux_agree_over_a_wire_that_loses_and_reorders() -> Result<()> {
+    let bench = Bench::boot(&Setup {
+        name: "linux-loss",
+        mtu: 1500,
+        impairment: Impairment {
+            seed: 7,
+            loss: 0.01,
+            reordering: 0.01,
+            ..Impairment::default()
+        },
+    })?;
+    all_tools(&bench)?;
+    let wire = bench.machine.hub().statistics();
+    ensure!(wire.lost > 10 && wire.reordered > 10, "the wire was too good: {wire:?}");
+    bench.finish(no_more)
+}
+
+/// Judges with Linux: peer killed, peer rebooted
+#[test]
+fn a_peer_that_dies_ends_its_connections_and_comes_back() -> Result<()> {
+    let mut bench = Bench::boot(&Setup {
+        name: "linux-killed",
+        mtu: 1500,
+        impairment: Impairment::default(),
+    })?;
+    step("a program that is killed", || program_killed(&bench))?;
+    let node = step("a guest that is killed", || guest_killed(&mut bench))?;
+    drop(node);
+    bench.boot_linux()?;
+    step("the rebooted guest", || program_killed(&bench))?;
+    bench.finish(no_more)
+}
+
+/// Linux sends us messages until it is killed; its kernel then disconnects.
+fn program_killed(bench: &Bench) -> Result<()> {
+    let (node, region) = endless(bench, "kill -9 $!")?;
+    let deadline = Instant::now() + LIMIT;
+    while !node.is_disconnected() {
+        ensure!(Instant::now() < deadline, "no disconnect event");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    ensure!(!node.receives.results(1).is_empty(), "nothing had arrived");
+    drop(region);
+    Ok(())
+}
+
+/// QEMU is killed: nobody disconnects, and what we send is never acknowledged.
+fn guest_killed(bench: &mut Bench) -> Result<Node> {
+    let (mut node, region) = endless(bench, "wait")?;
+    bench.kill_linux();
+    let sge = [region.sge(0, 64)];
+    let status = node.qp.send(1, &sge, 0);
+    ensure!(status == STATUS_SUCCESS, "NdkSend: {}", status_name(status));
+    let status = node.qp.send(2, &sge, 0);
+    ensure!(status == STATUS_SUCCESS, "NdkSend: {}", status_name(status));
+    for expected in [STATUS_IO_TIMEOUT, STATUS_CANCELLED] {
+        let result = node.sends.wait_for(1, LIMIT).pop().context("the send never completes")?;
+        ensure!(result.status == expected, "it completes with {}", status_name(result.status));
+    }
+    // The peer does not answer the disconnect request either.
+    let disconnected = node.disconnect();
+    ensure!(disconnected.is_err(), "nobody has agreed to disconnect");
+    Ok(node)
+}
+
+/// A connection from a program in the guest that goes on sending to us; `then` is what the guest's shell does once it runs.
+fn endless(bench: &Bench, then: &str) -> Result<(Node, Region)> {
+    const DEPTH: u32 = 64;
+    let incoming = bench.listen(ours(PORT))?;
+    let client = format!("ucmatose -s {NIC_IPV4} -p {PORT} -C 1000 -S 1000");
+    let running = bench.linux().start(&format!("{client} & sleep 2; {then}"))?;
+    let mut node = Node::new(&bench.ndk, DEPTH).context("the queues")?;
+    let region = Region::new(&node.pd, SIZE).context("the region")?;
+    for slot in 0..DEPTH {
+        node.post_receive(slot.into(), &region, 0, 1000)?;
+    }
+    let connector = incoming.next_within(LIMIT).context("no connection comes")?;
+    node.accept(connector)?;
+    drop(running);
+    Ok((node, region))
+}
+
+/// Judges with Linux: reject by Linux, 1,000 connects
+/// Judges functions: NdkConnect, NdkCompleteConnect, NdkDisconnect
+/// Judges rule: a refused connect may be retried on the same connector and queue pair (NDKPI: NdkConnect)
+#[test]
+fn a_thousand_connects_and_disconnects() -> Result<()> {
+    const CONNECTS: u32 = 1000;
+    let bench = Bench::boot(&Setup {
+        name: "linux-connects",
+        mtu: 1500,
+        impairment: Impairment::default(),
+    })?;
+    step("rejects by Linux, retried on one connector", || refused(&bench))?;
+    step("a thousand connects", || {
+        let mut listener = bench.linux().listen(&Listen {
+            addr: LINUX.ip(),
+            port: PORT,
+            reply: Reply::Accept(b"welcome".to_vec()),
+            count: CONNECTS,
+            timeout: LIMIT,
+        })?;
+        for connect in 0..CONNECTS {
+            let mut node = Node::new(&bench.ndk, 4)?;
+            node.connect(&bench.ndk, ours(0), LINUX, b"hello")
+                .with_context(|| format!("connect {connect}"))?;
+            node.disconnect().with_context(|| format!("disconnect {connect}"))?;
+        }
+        while listener.next_event(LIMIT)?.is_some() {}
+        Ok(())
+    })?;
+    bench.finish(no_more)
+}
+
+fn refused(bench: &Bench) -> Result<()> {
+    const REJECTS: u32 = 3;
+    let mut listener = bench.linux().listen(&Listen {
+        addr: LINUX.ip(),
+        port: PORT,
+        reply: Reply::Reject(b"not today".to_vec()),
+        count: REJECTS,
+        timeout: LIMIT,
+    })?;
+    let node = Node::new(&bench.ndk, 4)?;
+    let connector = bench
+        .ndk
+        .create_connector()
+        .map_err(|status| anyhow::anyhow!("NdkCreateConnector: {}", status_name(status)))?;
+    for _ in 0..REJECTS {
+        let status = connector
+            .connect(&node.qp, ours(0), LINUX, &ConnectOptions::default())
+            .err()
+            .context("Linux has accepted")?;
+        ensure!(status == STATUS_CONNECTION_REFUSED, "NdkConnect: {}", status_name(status));
+        let data = connector
+            .connection_data()
+            .map_err(|status| anyhow::anyhow!("NdkGetConnectionData: {}", status_name(status)))?;
+        ensure!(data.private_data.starts_with(b"not today\0"), "the data is {:?}", data.private_data);
+    }
+    while listener.next_event(LIMIT)?.is_some() {}
+    Ok(())
+}
