@@ -96,7 +96,8 @@ impl Node {
             initiator_depth: depth,
             receive_sge: 1,
             initiator_sge: 1,
-            ..QpConfig::new(&receives, &sends)
+            initiator_cq: &sends,
+            ..QpConfig::new(&receives)
         };
         let qp = call("NdkCreateQp", pd.create_qp(&config))?;
         Ok(Self {
