@@ -3,8 +3,8 @@
 //!
 //! `pe` loads images, `cpu` runs them, `nt` is ntoskrnl.exe, `verifier` checks, `symbols` names what went wrong, `kernel` ties them together.
 
-pub mod check;
 pub mod apps;
+pub mod check;
 pub mod cpu;
 pub mod demo;
 pub mod exports;

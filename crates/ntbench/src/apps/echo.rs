@@ -45,7 +45,10 @@ impl Session {
         for message in 0..count {
             let result = self.node.received()?.ok_or(AppError::Silence("a message"))?;
             if result.context != u64::from(message) || result.bytes as usize != size {
-                return Err(AppError::Nonsense(format!("{} bytes as message {message}", result.bytes)));
+                return Err(AppError::Nonsense(format!(
+                    "{} bytes as message {message}",
+                    result.bytes
+                )));
             }
         }
         Ok(())

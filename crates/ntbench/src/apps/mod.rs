@@ -43,5 +43,12 @@ fn call<T>(name: &'static str, result: std::result::Result<T, NTSTATUS>) -> Resu
 
 /// The status that a post returns.
 fn posted(name: &'static str, status: NTSTATUS) -> Result<()> {
-    call(name, if status == ndk_sys::STATUS_SUCCESS { Ok(()) } else { Err(status) })
+    call(
+        name,
+        if status == ndk_sys::STATUS_SUCCESS {
+            Ok(())
+        } else {
+            Err(status)
+        },
+    )
 }

@@ -5,7 +5,8 @@ use crate::ndk::{
     Adapter, ConnectOptions, Connector, Cq, Memory, Mr, Pd, Qp, QpConfig, Sge, WorkResultEx, trace,
 };
 use ndk_sys::{
-    NDK_MR_FLAG_ALLOW_LOCAL_WRITE, NDK_MR_FLAG_ALLOW_REMOTE_READ, NDK_MR_FLAG_ALLOW_REMOTE_WRITE, STATUS_SUCCESS,
+    NDK_MR_FLAG_ALLOW_LOCAL_WRITE, NDK_MR_FLAG_ALLOW_REMOTE_READ, NDK_MR_FLAG_ALLOW_REMOTE_WRITE,
+    STATUS_SUCCESS,
 };
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -32,7 +33,8 @@ impl Region {
     pub fn new(pd: &Pd, length: usize) -> Result<Self> {
         let memory = Memory::new(length);
         let mr = call("NdkCreateMr", pd.create_mr(false))?;
-        let flags = NDK_MR_FLAG_ALLOW_LOCAL_WRITE | NDK_MR_FLAG_ALLOW_REMOTE_READ | NDK_MR_FLAG_ALLOW_REMOTE_WRITE;
+        let flags =
+            NDK_MR_FLAG_ALLOW_LOCAL_WRITE | NDK_MR_FLAG_ALLOW_REMOTE_READ | NDK_MR_FLAG_ALLOW_REMOTE_WRITE;
         call("NdkRegisterMr", mr.register(&memory, length, flags))?;
         Ok(Self { mr, memory })
     }
@@ -119,16 +121,28 @@ impl Node {
     ///
     /// # Errors
     /// A function of the provider fails.
-    pub fn connect(&mut self, ndk: &Adapter, source: SocketAddr, target: SocketAddr, data: &[u8]) -> Result<()> {
+    pub fn connect(
+        &mut self,
+        ndk: &Adapter,
+        source: SocketAddr,
+        target: SocketAddr,
+        data: &[u8],
+    ) -> Result<()> {
         let connector = call("NdkCreateConnector", ndk.create_connector())?;
         let options = ConnectOptions {
             inbound: READS,
             outbound: READS,
             private_data: data.to_vec(),
         };
-        call("NdkConnect", connector.connect(&self.qp, source, target, &options))?;
+        call(
+            "NdkConnect",
+            connector.connect(&self.qp, source, target, &options),
+        )?;
         let disconnect = self.on_disconnect();
-        call("NdkCompleteConnect", connector.complete_connect(Some(Box::new(disconnect))))?;
+        call(
+            "NdkCompleteConnect",
+            connector.complete_connect(Some(Box::new(disconnect))),
+        )?;
         self.connector = Some(connector);
         Ok(())
     }
@@ -144,7 +158,10 @@ impl Node {
             private_data: Vec::new(),
         };
         let disconnect = self.on_disconnect();
-        call("NdkAccept", connector.accept(&self.qp, &options, Some(Box::new(disconnect))))?;
+        call(
+            "NdkAccept",
+            connector.accept(&self.qp, &options, Some(Box::new(disconnect))),
+        )?;
         self.connector = Some(connector);
         Ok(())
     }

@@ -162,10 +162,16 @@ mod tests {
             length: 64,
         };
         let bytes = offer.to_bytes();
-        assert_eq!(bytes, [1, 2, 3, 4, 5, 6, 7, 8, 0x11, 0x12, 0x13, 0x14, 0, 0, 0, 64]);
+        assert_eq!(
+            bytes,
+            [1, 2, 3, 4, 5, 6, 7, 8, 0x11, 0x12, 0x13, 0x14, 0, 0, 0, 64]
+        );
         assert_eq!(Offer::from_bytes(&bytes), Ok(offer));
         assert!(Offer::from_bytes(&bytes[1..]).is_err());
-        assert!(Offer::from_bytes(&[0xFF; 16]).is_err(), "longer than any rping's buffer");
+        assert!(
+            Offer::from_bytes(&[0xFF; 16]).is_err(),
+            "longer than any rping's buffer"
+        );
     }
 
     #[test]

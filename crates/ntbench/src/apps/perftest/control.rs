@@ -100,7 +100,8 @@ impl Control {
     /// Sends a message, and waits for the server's of the same kind.
     fn exchange(&self, message: &[u8]) -> Result<Vec<u8>> {
         self.send(message)?;
-        self.receive()?.ok_or(AppError::Silence("the server's control message"))
+        self.receive()?
+            .ok_or(AppError::Silence("the server's control message"))
     }
 
     /// Waits until the server has come as far, and learns its memory.

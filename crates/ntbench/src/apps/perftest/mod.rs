@@ -46,7 +46,11 @@ pub struct Test {
 /// # Errors
 /// Something fails, or the client does not behave like perftest's.
 pub fn serve(ndk: &Adapter, incoming: &Incoming, test: Test) -> Result<()> {
-    let next = || incoming.next_within(LIMIT).ok_or(AppError::Silence("a connection"));
+    let next = || {
+        incoming
+            .next_within(LIMIT)
+            .ok_or(AppError::Silence("a connection"))
+    };
     let mut control = Control::new(ndk)?;
     let mut side = Side::new(ndk, test)?;
     let ours = side.destination();
@@ -71,7 +75,9 @@ pub fn serve(ndk: &Adapter, incoming: &Incoming, test: Test) -> Result<()> {
             let named = destinations.iter().find(Destination::names_memory);
             named.ok_or(AppError::Silence("the client's memory"))
         })?;
-        let mirrored = mirror.join().map_err(|_| AppError::Nonsense("a panic".to_owned()))?;
+        let mirrored = mirror
+            .join()
+            .map_err(|_| AppError::Nonsense("a panic".to_owned()))?;
         mirrored.and_then(|()| side.disconnect())
     })
 }

@@ -30,7 +30,8 @@ impl Side {
         if test.verb == Verb::Send {
             // All of them before anything can arrive; they may share the memory, as perftest's do.
             for number in 0..test.iterations {
-                side.node.post_receive(number.into(), &side.data, test.size, test.size)?;
+                side.node
+                    .post_receive(number.into(), &side.data, test.size, test.size)?;
             }
         }
         Ok(side)
