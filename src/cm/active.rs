@@ -135,9 +135,9 @@ impl Connection {
         connect: &Connect<'_>,
         private_data: PrivateData<REQ_PRIVATE_DATA_LEN>,
         local_comm_id: CommId,
-        send_psn: Psn,
+        receive_psn: Psn,
     ) -> Self {
-        let req = connect.req(&at.config, local_comm_id, send_psn, private_data);
+        let req = connect.req(&at.config, local_comm_id, receive_psn, private_data);
         let transaction_id = u64::from(local_comm_id.0) << 32 | 1;
         let mut connection = Self {
             state: CmState::Idle,
@@ -151,7 +151,7 @@ impl Connection {
             peer: connect.peer,
             qp: QpParameters {
                 local_qpn: connect.qp.qpn,
-                send_psn,
+                receive_psn,
                 remote: UNKNOWN_QP,
                 limits: connect.limits.min(at.config.max_reads),
                 to: connect.to,

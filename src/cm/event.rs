@@ -135,9 +135,9 @@ pub struct LocalQp {
 pub struct QpParameters {
     /// Our queue pair.
     pub local_qpn: Qpn,
-    /// The first packet sequence number that it sends.
-    pub send_psn: Psn,
-    /// The peer's queue pair and how it wants to be talked to; its `starting_psn` is the first that we receive.
+    /// The first packet sequence number that it receives: what our message names.
+    pub receive_psn: Psn,
+    /// The peer's queue pair and how it wants to be talked to; its `starting_psn` is the first that we send.
     pub remote: RemoteQp,
     /// The effective limits: `inbound` READs that we serve at a time, `outbound` ones that we may have under way.
     pub limits: ReadLimits,

@@ -94,7 +94,7 @@ impl Connection {
         at: &Circumstances,
         incoming: &Incoming<'_>,
         local_comm_id: CommId,
-        send_psn: Psn,
+        receive_psn: Psn,
     ) -> Self {
         let Incoming {
             from,
@@ -122,7 +122,7 @@ impl Connection {
             peer: checked.peer,
             qp: QpParameters {
                 local_qpn: Qpn::default(),
-                send_psn,
+                receive_psn,
                 remote,
                 limits: ReadLimits {
                     inbound: checked.offer.initiator_depth.into(),
@@ -209,7 +209,7 @@ impl Connection {
             local_comm_id: self.local_comm_id,
             remote_comm_id: self.remote_comm_id(),
             local_qpn: qp.qpn,
-            starting_psn: self.qp.send_psn,
+            starting_psn: self.qp.receive_psn,
             responder_resources,
             initiator_depth,
             target_ack_delay: config.target_ack_delay,

@@ -49,7 +49,8 @@ pub fn modify(qp: &QpParameters, action: QpAction) -> QpModify {
         fill_receive(qp, &mut modify);
     }
     if mask & QP_ATTR_SEND != 0 {
-        modify.sq_psn = qp.send_psn.get().into();
+        // A CM message names the number from which on its receiver sends (IBTA 12.7.31), so the peer's is ours to send with.
+        modify.sq_psn = qp.remote.starting_psn.get().into();
         modify.timeout = qp.remote.local_ack_timeout.get();
         modify.retry_count = qp.remote.retry_count.get();
         modify.rnr_retry = qp.remote.rnr_retry_count.get();
@@ -67,7 +68,7 @@ fn fill_receive(qp: &QpParameters, modify: &mut QpModify) {
     modify.traffic_class = qp.to.traffic_class & !ECN;
     modify.hop_limit = HOP_LIMIT;
     modify.dst_qpn = qp.remote.qpn.get().into();
-    modify.rq_psn = qp.remote.starting_psn.get().into();
+    modify.rq_psn = qp.receive_psn.get().into();
     modify.max_inbound_reads = limit(qp.limits.inbound);
     modify.max_outbound_reads = limit(qp.limits.outbound);
     modify.min_rnr_timer = RNR_TIMER;
@@ -136,7 +137,7 @@ mod tests {
                 traffic_class: 0x6B,
             },
             local_qpn: Qpn::truncated(0x01_0002),
-            send_psn: Psn::truncated(100),
+            receive_psn: Psn::truncated(100),
             limits: ReadLimits {
                 inbound: 4,
                 outbound: 8,
@@ -167,13 +168,13 @@ mod tests {
         assert_eq!(connect.path_mtu_log2, 11);
         assert_eq!((connect.max_inbound_reads, connect.max_outbound_reads), (4, 8));
         assert_eq!((connect.dst_qpn.get(), connect.gid_index.get()), (0x02_0003, 3));
-        assert_eq!((connect.sq_psn.get(), connect.rq_psn.get()), (100, 200));
+        assert_eq!((connect.sq_psn.get(), connect.rq_psn.get()), (200, 100));
         assert_eq!(
             (connect.timeout, connect.retry_count, connect.rnr_retry),
             (18, 3, 2)
         );
         assert_eq!(connect.traffic_class, 0x68, "without congestion bits");
-        assert_eq!((send.sq_psn.get(), send.timeout), (100, 18));
+        assert_eq!((send.sq_psn.get(), send.timeout), (200, 18));
         assert_eq!(receive.dst_mac, qp.to.mac);
     }
 

@@ -46,7 +46,6 @@ impl Bench {
         config.wire.impairment = setup.impairment;
         let machine = Machine::start(config)?;
         machine.hub().tap(pcap.clone());
-        ensure!(machine.wait_for_link(true), "the link does not come up");
         let ndk = machine
             .open_ndk(VERSION_2_0)
             .map_err(|status| anyhow::anyhow!("NDK does not open: {status:#x}"))?;

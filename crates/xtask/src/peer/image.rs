@@ -28,6 +28,9 @@ const PROGRAMS: &[&str] = &[
     "usr/bin/ib_write_lat",
 ];
 
+/// What no program names, but threads need.
+const UNWINDER: &str = "libgcc_s.so.1";
+
 /// The kernel and the initramfs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerFiles {
@@ -136,7 +139,10 @@ fn build(kernel: &Kernel, userland: &Userland, client: &Path) -> Result<Vec<u8>>
         "etc/libibverbs.d/rxe.driver",
         &userland.read("etc/libibverbs.d/rxe.driver")?,
     );
-    for (name, file) in userland.libraries(&programs)? {
+    let mut libraries = userland.libraries(&programs)?;
+    // The C library loads it by itself when a thread ends.
+    libraries.insert(UNWINDER.to_owned(), userland.library(UNWINDER)?);
+    for (name, file) in libraries {
         let folder = if name.starts_with("ld-linux") {
             "lib64"
         } else {

@@ -23,6 +23,7 @@ const PACKAGES: &[&str] = &[
     "rdmacm-utils",
     "ibverbs-utils",
     "perftest",
+    "libgcc-s1",
 ];
 
 /// Where Debian's libraries may be, in an unpacked package.
@@ -118,7 +119,11 @@ impl Userland {
         self.root.join(path)
     }
 
-    fn library(&self, name: &str) -> Result<PathBuf> {
+    /// A library of a package, by its name.
+    ///
+    /// # Errors
+    /// When no package has it.
+    pub fn library(&self, name: &str) -> Result<PathBuf> {
         LIBRARY_FOLDERS
             .iter()
             .map(|folder| self.root.join(folder).join(name))
