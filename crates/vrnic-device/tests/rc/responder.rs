@@ -95,6 +95,16 @@ fn a_gap_is_told_once() {
 }
 
 #[test]
+fn a_nak_stands_for_the_acknowledgement_too() {
+    let mut lone = lone();
+    let address = frame_address(&lone.setup);
+    for packet in [0, 2] {
+        lone.take(&address, &write(packet, b"x")).expect("taken");
+    }
+    assert_eq!(lone.run(), ack(1, SEQUENCE, 1));
+}
+
+#[test]
 fn packets_that_overtake_one_another_in_one_batch_are_no_gap() {
     let mut lone = lone();
     let address = frame_address(&lone.setup);
