@@ -12,6 +12,7 @@ use ndk_sys::{
     STATUS_INVALID_ADDRESS, STATUS_INVALID_BUFFER_SIZE, STATUS_INVALID_PARAMETER, STATUS_IO_TIMEOUT,
     STATUS_NETWORK_UNREACHABLE, STATUS_REMOTE_RESOURCES, STATUS_SHARING_VIOLATION, STATUS_SUCCESS,
 };
+use ntbench::ndk::trace::status_name;
 use ntbench::ndk::{
     ConnectOptions, Connector, End, Incoming, Memory, MemoryOptions, Mw, Pair, PairOptions, QpConfig, Started,
 };
@@ -398,7 +399,9 @@ fn queues_can_be_used_at_their_greatest_depth() {
     let mut context = 0;
     while context < depth {
         for result in pair.server.receive_cq.wait_for(1, PATIENCE) {
-            assert_eq!((result.context, result.status), (context, STATUS_SUCCESS));
+            let what = (result.context, status_name(result.status));
+            let sent = || pair.client.initiator_cq.results(4);
+            assert_eq!(what, (context, status_name(STATUS_SUCCESS)), "{:x?}", sent());
             context += 1;
         }
     }
