@@ -11,6 +11,8 @@ use ntbench::ndk::{VERSION_1_2, VERSION_2_0};
 use roce_wire::cm::RejectReason;
 use std::net::SocketAddr;
 
+/// Judges functions: NdkCreateListener, NdkListen
+/// Judges rule: a request reaches the listener of its port only
 #[test]
 fn two_listeners_get_their_own_requests() {
     let machine = machine();
@@ -26,6 +28,8 @@ fn two_listeners_get_their_own_requests() {
     assert_rejected(&peer, &to_second, b"second");
 }
 
+/// Judges functions: NdkControlConnectEvents
+/// Judges rule: while connect events are paused, peers are refused as if nobody listened (NDKPI: NdkControlConnectEvents)
 #[test]
 fn a_request_for_nobody_is_refused() {
     let machine = machine();
@@ -50,6 +54,8 @@ fn a_request_for_nobody_is_refused() {
     assert_rejected(&peer, &attempt, b"back");
 }
 
+/// Judges functions: NdkCloseListener
+/// Judges rule: a listener that is closed refuses at once, and its close waits for its connectors
 #[test]
 fn a_closed_listener_refuses_at_once_and_holds_its_port_until_its_connectors_are_closed() {
     let machine = machine();
@@ -83,6 +89,7 @@ fn a_closed_listener_refuses_at_once_and_holds_its_port_until_its_connectors_are
     assert_eq!(other.listen(v4(7104)), Ok(()), "and free after that");
 }
 
+/// Judges rule: NdkListen answers INVALID_ADDRESS for addresses that are not the adapter's
 #[test]
 fn listen_checks_its_address() {
     let machine = machine();
@@ -127,6 +134,8 @@ fn listen_checks_its_address() {
     );
 }
 
+/// Judges functions: NdkGetLocalAddress, NdkGetPeerAddress
+/// Judges rule: an address that does not fit gives BUFFER_TOO_SMALL and the size (NDKPI: NdkGetLocalAddress)
 #[test]
 fn addresses_need_room() {
     let machine = machine();
@@ -165,6 +174,8 @@ fn addresses_need_room() {
     }
 }
 
+/// Judges functions: NdkGetConnectionData
+/// Judges rule: connection data has a required size, which is stored whatever the buffer is (NDKPI: NdkGetConnectionData)
 #[test]
 fn connection_data_has_the_required_size_semantics() {
     let machine = machine();
@@ -206,6 +217,8 @@ fn connection_data_has_the_required_size_semantics() {
     );
 }
 
+/// Judges functions: OpenNDKAdapterHandler, NdkQueryAdapterInfo
+/// Judges rule: an adapter of the major version that was asked for has its highest minor version, or there is none
 #[test]
 fn versions_are_negotiated_by_major() {
     let machine = machine();
@@ -239,6 +252,8 @@ fn versions_are_negotiated_by_major() {
     }
 }
 
+/// Judges functions: OpenNDKAdapterHandler, CloseNDKAdapterHandler
+/// Judges rule: several adapters may be open at the same time, and share the port space
 #[test]
 fn several_consumers_share_the_port_space() {
     let machine = machine();
@@ -251,6 +266,8 @@ fn several_consumers_share_the_port_space() {
     assert_eq!(listener.listen(v4(7109)), Ok(()));
 }
 
+/// Judges functions: NdkQueryExtension
+/// Judges rule: no extension interface exists: NOT_SUPPORTED
 #[test]
 fn no_extension_exists() {
     let machine = machine();

@@ -13,6 +13,7 @@ mod listener;
 mod memory;
 mod miniport;
 mod network_direct;
+mod objects;
 mod reject;
 mod support;
 mod work_queues;

@@ -120,6 +120,8 @@ fn without_its_cm_service_it_is_still_a_network_adapter() {
     assert!(!event_log::entries().is_empty(), "the event log says why");
 }
 
+/// Judges functions: OID_NDK_STATISTICS, OID_NDK_CONNECTIONS, OID_NDK_LOCAL_ENDPOINTS
+/// Judges rule: statistics and lists say how much room they need
 #[test]
 fn ndk_statistics_and_lists_have_ndis_size_semantics() {
     let machine = machine();
@@ -172,6 +174,8 @@ fn ndk_statistics_and_lists_have_ndis_size_semantics() {
     );
 }
 
+/// Judges functions: OID_NDK_SET_STATE
+/// Judges rule: turning NDK off closes what is open and refuses to open, turning it on allows it again
 #[test]
 fn ndk_can_be_turned_off_and_on() {
     let machine = machine();
@@ -255,6 +259,8 @@ fn addresses_come_and_go() {
     );
 }
 
+/// Judges functions: CloseNDKAdapterHandler
+/// Judges rule: after a surprise removal everything can be closed
 #[test]
 fn surprise_removal_with_objects_open_ends_in_good_order() {
     let mut machine = machine();

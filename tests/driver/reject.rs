@@ -16,6 +16,8 @@ use std::sync::{Arc, Mutex};
 
 const BOTH_IRQLS: [u8; 2] = [PASSIVE_LEVEL, DISPATCH_LEVEL];
 
+/// Judges functions: NdkReject
+/// Judges rule: a reject carries up to MaxCalleeData bytes of private data
 #[test]
 fn private_data_of_every_length_reaches_the_peer() {
     let machine = machine();
@@ -39,6 +41,8 @@ fn private_data_of_every_length_reaches_the_peer() {
     }
 }
 
+/// Judges functions: NdkReject, NdkCloseConnector
+/// Judges rule: a connector may be rejected and closed inside its connect event
 #[test]
 fn a_consumer_may_reject_inside_the_connect_event() {
     let machine = machine();
@@ -56,6 +60,7 @@ fn a_consumer_may_reject_inside_the_connect_event() {
     assert_eq!(*statuses.lock().expect("no panic"), [STATUS_SUCCESS]);
 }
 
+/// Judges rule: a reject with too much data answers INVALID_BUFFER_SIZE and changes nothing
 #[test]
 fn too_much_data_changes_nothing() {
     let machine = machine();
@@ -99,6 +104,7 @@ fn a_length_without_data_is_refused() {
     assert_rejected(&peer, &attempt, b"");
 }
 
+/// Judges rule: a second reject answers INVALID_DEVICE_STATE
 #[test]
 fn the_second_reject_finds_the_state_changed() {
     let machine = machine();
@@ -124,6 +130,8 @@ fn the_second_reject_finds_the_state_changed() {
     }
 }
 
+/// Judges functions: NdkCreateConnector, NdkReject
+/// Judges rule: a connector that never connected cannot be rejected
 #[test]
 fn a_connector_that_never_connected_has_nothing_to_reject() {
     let machine = machine();
@@ -143,6 +151,7 @@ fn a_connector_that_never_connected_has_nothing_to_reject() {
     assert_eq!(connector.local_address(), Err(STATUS_CONNECTION_INVALID));
 }
 
+/// Judges rule: a reject of a request that the peer has abandoned answers CONNECTION_ABORTED
 #[test]
 fn a_peer_that_gave_up_is_reported() {
     let machine = machine();
@@ -198,6 +207,7 @@ fn a_repeated_request_gets_the_same_answer_again() {
     assert!(is_quiet(&incoming), "the consumer does not hear of it");
 }
 
+/// Judges rule: a consumer may take as long as it wants to answer a request
 #[test]
 fn a_slow_consumer_is_not_hurried() {
     let machine = machine();
@@ -219,6 +229,8 @@ fn a_slow_consumer_is_not_hurried() {
     assert!(is_quiet(&incoming), "one connect event for one request");
 }
 
+/// Judges functions: NdkCloseConnector
+/// Judges rule: closing a connector whose request is not answered rejects it
 #[test]
 fn closing_an_unanswered_connector_rejects_it() {
     let machine = machine();
