@@ -5,6 +5,7 @@ mod listeners;
 mod passive;
 mod properties;
 mod reject;
+mod world;
 
 use core::net::{IpAddr, Ipv4Addr};
 use core::time::Duration;
@@ -14,6 +15,7 @@ use roce_wire::ip_cm::{IpCmAddresses, IpCmHeader, PortSpace, ServiceId};
 use roce_wire::num::{MaxCmRetries, Psn, Qpn, RetryCount, Timeout};
 
 use super::*;
+use crate::cm;
 
 const LOCAL: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 const PORT: u16 = 445;
