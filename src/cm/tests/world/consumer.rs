@@ -287,6 +287,22 @@ impl World<'_> {
         }
     }
 
+    /// A consumer and its device do what one hopes for.
+    pub(super) fn progress(&mut self, node: usize) {
+        let Some(ticket) = self.pick(node, |one| one.phase.holds() || one.token.is_some()) else {
+            return self.next_event();
+        };
+        let connector = &self.nodes[node].connectors[ticket];
+        if connector.token.is_none() {
+            if connector.is_active {
+                self.complete(node, ticket);
+            } else {
+                self.accept(node, ticket);
+            }
+        }
+        self.finish_one(node, ticket);
+    }
+
     fn reject(&mut self, node: usize, ticket: Ticket) {
         let world = &mut self.nodes[node];
         let connector = &mut world.connectors[ticket];

@@ -93,24 +93,25 @@ pub fn run(bytes: &[u8]) {
 impl World<'_> {
     fn step(&mut self) {
         let node = self.entropy.below(2);
-        match self.entropy.below(20) {
+        match self.entropy.below(32) {
             0 | 1 => self.connect(node),
-            2 | 3 => {
+            2..=8 => self.next_event(),
+            9..=15 => self.progress(node),
+            16 | 17 => {
                 let time = u64::from(self.entropy.byte()) / 8;
                 self.pass(Duration::from_millis(time));
             }
-            4..=7 => self.next_event(),
-            8 => {
+            18 => {
                 let time = u64::from(self.entropy.byte()) * 20;
                 self.pass(Duration::from_millis(time));
             }
-            9..=11 => self.answer(node),
-            12 | 13 => self.finish(node),
-            14 => self.disconnect(node),
-            15 => self.close(node),
-            16 => self.data_path(node),
-            17 => self.hostile(node),
-            18 => {
+            19 | 20 => self.answer(node),
+            21..=23 => self.finish(node),
+            24 | 25 => self.disconnect(node),
+            26 => self.close(node),
+            27 => self.data_path(node),
+            28 | 29 => self.hostile(node),
+            30 => {
                 let quality = self.entropy.byte();
                 self.wire.set_quality(quality);
             }
@@ -166,7 +167,7 @@ impl World<'_> {
     }
 
     fn pause(&mut self, node: usize) {
-        let paused = self.entropy.one_in(2);
+        let paused = self.entropy.one_in(4);
         let node = &mut self.nodes[node];
         node.cm.set_paused(node.listener, paused);
     }
