@@ -209,7 +209,7 @@ impl Connection {
     pub const fn is_live(&self) -> bool {
         !matches!(
             self.state,
-            CmState::Idle | CmState::Rejected | CmState::Aborted | CmState::TimeWait
+            CmState::Idle | CmState::Rejected | CmState::Aborted | CmState::DreqSent | CmState::TimeWait
         )
     }
 

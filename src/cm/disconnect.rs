@@ -92,7 +92,7 @@ impl Connection {
     /// Our queue pair has failed. The peer hears it, in case it is still there.
     pub fn on_lost(&mut self, at: &Circumstances) -> Step {
         match self.state {
-            CmState::Established => Step::send(self.send_dreq(at)).and_tell(Notice::Disconnected),
+            CmState::Established => Step::send(self.send_dreq(at)).and_broken(),
             CmState::RepSent | CmState::MraRepRcvd => {
                 let rej = self.withdraw(at);
                 Step::send(rej).and_tell(Notice::Aborted)

@@ -154,6 +154,8 @@ pub struct Step {
     pub notice: Option<Notice>,
     /// The message did not belong here.
     pub unexpected: bool,
+    /// An established connection has ended without a DREQ of either side.
+    pub broken: bool,
 }
 
 impl Step {
@@ -162,6 +164,7 @@ impl Step {
         send: None,
         notice: None,
         unexpected: false,
+        broken: false,
     };
     /// Nothing, apart from counting it.
     pub const UNEXPECTED: Self = Self {
@@ -182,6 +185,15 @@ impl Step {
         Self {
             notice: Some(notice),
             ..Self::NONE
+        }
+    }
+
+    /// The same, and an established connection has broken, which is to be told.
+    pub const fn and_broken(self) -> Self {
+        Self {
+            notice: Some(Notice::Disconnected),
+            broken: true,
+            ..self
         }
     }
 

@@ -199,6 +199,7 @@ impl<T: Tables> Manager<T> {
             return Reaction::NONE;
         };
         self.counters.unexpected += u64::from(step.unexpected);
+        self.counters.connection_errors += u64::from(step.broken);
         let event = step.notice.and_then(|notice| {
             self.counters.count(&notice, is_active);
             Some(Event::Connection {

@@ -103,7 +103,7 @@ impl Connection {
             }
             CmState::Established => {
                 self.time_wait(at);
-                Step::tell(Notice::Disconnected)
+                Step::NONE.and_broken()
             }
             CmState::DreqSent => self.on_disconnected(at, Ok(())),
             _ => self.on_abandoned(),

@@ -1,16 +1,23 @@
 //! The connection manager as its driver sees it: messages, time and the consumer's calls in, what to do out.
 
+mod accept;
+mod connect;
+mod disconnect;
 mod dispatch;
 mod listeners;
 mod passive;
 mod properties;
 mod reject;
+mod stale;
 mod world;
 
-use core::net::{IpAddr, Ipv4Addr};
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::time::Duration;
 
-use roce_wire::cm::{CmMad, CmMessage, CommId, Mtu, Rej, RejectReason, Req};
+use roce_wire::cm::{
+    CmMad, CmMessage, CommId, Drep, Dreq, MessageMraed, Mra, Mtu, PrivateData, Rej, RejectReason, Rep, Req,
+    Rtu,
+};
 use roce_wire::ip_cm::{IpCmAddresses, IpCmHeader, PortSpace, ServiceId};
 use roce_wire::num::{MaxCmRetries, Psn, Qpn, RetryCount, Timeout};
 
@@ -116,6 +123,60 @@ impl Bench {
         self.cm.close(self.now, id).send
     }
 
+    /// Connects to peer `number`, or has no slot to spare.
+    fn connect(&mut self, number: u8) -> (ConnectionId, CmMad) {
+        let (id, req) = self.try_connect(&connect_to(number)).expect("there is room");
+        assert_eq!(req.to, peer(number));
+        (id, parse(&req))
+    }
+
+    fn try_connect(&mut self, connect: &Connect<'_>) -> Result<(ConnectionId, Outgoing), ConnectError> {
+        self.cm.connect(self.now, connect, OWNER)
+    }
+
+    /// Peer `number` accepts what we asked it for with the REQ, under the name `comm_id`.
+    fn accepted(&mut self, number: u8, req: &CmMad, comm_id: u32) -> (Accepted, CmMad) {
+        let rep = rep(req, comm_id);
+        match self.receive(&peer(number), &rep) {
+            Seen::Told(_, Notice::Accepted(accepted), None) => (accepted, rep),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn complete(&mut self, id: ConnectionId, outcome: QpOutcome) -> Finished<CompleteError> {
+        let plan = self.cm.prepare_complete(id).expect("the peer has accepted");
+        self.cm.finish_complete(self.now, plan.token, outcome)
+    }
+
+    fn accept(&mut self, id: ConnectionId, outcome: QpOutcome) -> Finished<AcceptError> {
+        let plan = self.cm.prepare_accept(id, &ACCEPT, OWNER).expect("it is held");
+        self.cm.finish_accept(self.now, plan.token, outcome)
+    }
+
+    /// A connection to peer 1, which calls it 55, with what the REQ and REP were.
+    fn connected(&mut self) -> (ConnectionId, CmMad, CmMad) {
+        let (id, req) = self.connect(1);
+        let (_, rep) = self.accepted(1, &req, 55);
+        assert_eq!(self.complete(id, QpOutcome::Moved).result, Ok(()));
+        (id, req, rep)
+    }
+
+    /// A connection from peer 1, which calls it 77, with our REP.
+    fn connected_by_peer(&mut self) -> (ConnectionId, CmMad) {
+        let id = self.request(&peer(1), &request(1, 77)).connection;
+        let rep = parse(&self.accept(id, QpOutcome::Moved).send.expect("a REP"));
+        let seen = self.receive(&peer(1), &rtu(&rep));
+        assert!(
+            matches!(seen, Seen::Told(_, Notice::Established, None)),
+            "{seen:?}"
+        );
+        (id, rep)
+    }
+
+    fn state(&self, id: ConnectionId) -> Option<CmState> {
+        self.cm.state(id)
+    }
+
     fn reject(
         &mut self,
         id: ConnectionId,
@@ -155,6 +216,22 @@ impl Seen {
         match self {
             Self::Sent(_, mad) => mad.message,
             other => panic!("nothing was sent but {other:?}"),
+        }
+    }
+
+    /// What was told, if nothing was sent.
+    fn notice(self) -> Notice {
+        match self {
+            Self::Told(_, notice, None) => notice,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// What was told, and the name of what was sent.
+    fn both(self) -> (Notice, &'static str) {
+        match self {
+            Self::Told(_, notice, Some(mad)) => (notice, mad.message.name()),
+            other => panic!("{other:?}"),
         }
     }
 
@@ -228,4 +305,109 @@ fn gives_up(comm_id: u32, ours: CommId) -> CmMad {
             ..Rej::default()
         },
     )
+}
+
+/// Our queue pairs in these tests.
+const QP: LocalQp = LocalQp {
+    qpn: Qpn::truncated(0x777),
+    srq: false,
+};
+
+const ACCEPT: Accept<'static> = Accept {
+    qp: QP,
+    limits: ReadLimits {
+        inbound: 4,
+        outbound: 1000,
+    },
+    private_data: b"welcome",
+};
+
+fn connect_to(number: u8) -> Connect<'static> {
+    Connect {
+        to: peer(number),
+        local: SocketAddr::new(LOCAL.into(), 50_000),
+        peer: SocketAddr::new(peer_ip(number).into(), PORT),
+        qp: QP,
+        limits: ReadLimits {
+            inbound: 9,
+            outbound: 200,
+        },
+        private_data: b"hello",
+    }
+}
+
+/// A peer accepts: it calls the connection `comm_id`.
+fn rep(req: &CmMad, comm_id: u32) -> CmMad {
+    CmMad::new(
+        req.transaction_id,
+        Rep {
+            local_comm_id: CommId(comm_id),
+            remote_comm_id: req.message.local_comm_id(),
+            local_qpn: Qpn::truncated(0x4321),
+            starting_psn: Psn::truncated(0x99),
+            responder_resources: 7,
+            initiator_depth: 8,
+            target_ack_delay: Timeout::truncated(15),
+            rnr_retry_count: RetryCount::truncated(5),
+            private_data: PrivateData::new(b"welcome").expect("it fits"),
+            ..Rep::default()
+        },
+    )
+}
+
+/// A peer confirms our REP.
+fn rtu(rep: &CmMad) -> CmMad {
+    let (ours, theirs) = (rep.message.local_comm_id(), rep.message.remote_comm_id());
+    let rtu = Rtu {
+        local_comm_id: theirs.expect("a REP has one"),
+        remote_comm_id: ours,
+        ..Rtu::default()
+    };
+    CmMad::new(rep.transaction_id, rtu)
+}
+
+/// A peer that calls the connection `theirs` disconnects from our queue pair.
+fn dreq(theirs: u32, ours: CommId) -> CmMad {
+    let dreq = Dreq {
+        local_comm_id: CommId(theirs),
+        remote_comm_id: ours,
+        remote_qpn: QP.qpn,
+        ..Dreq::default()
+    };
+    CmMad::new(0xdddd, dreq)
+}
+
+/// A peer answers our DREQ.
+fn drep(dreq: &CmMad) -> CmMad {
+    let (ours, theirs) = (dreq.message.local_comm_id(), dreq.message.remote_comm_id());
+    let drep = Drep {
+        local_comm_id: theirs.expect("a DREQ has one"),
+        remote_comm_id: ours,
+        ..Drep::default()
+    };
+    CmMad::new(dreq.transaction_id, drep)
+}
+
+/// A peer rejects what we call `ours`.
+fn rej(theirs: u32, ours: CommId, reason: RejectReason, data: &[u8]) -> CmMad {
+    let rej = Rej {
+        local_comm_id: CommId(theirs),
+        remote_comm_id: ours,
+        reason,
+        private_data: PrivateData::new(data).expect("it fits"),
+        ..Rej::default()
+    };
+    CmMad::new(3, rej)
+}
+
+/// A peer wants us to wait.
+fn mra(theirs: u32, ours: CommId, about: MessageMraed) -> CmMad {
+    let mra = Mra {
+        local_comm_id: CommId(theirs),
+        remote_comm_id: ours,
+        message_mraed: about,
+        service_timeout: Timeout::truncated(23),
+        ..Mra::default()
+    };
+    CmMad::new(4, mra)
 }

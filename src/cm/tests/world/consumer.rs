@@ -141,9 +141,10 @@ impl World<'_> {
             limits: wanted,
             private_data: &attempt.to_le_bytes(),
         };
-        let is_taken = world.connectors.iter().any(|other| {
-            other.is_active && other.between == between && !matches!(other.phase, Phase::Over)
-        });
+        let is_taken = world
+            .connectors
+            .iter()
+            .any(|other| other.is_active && other.between == between && !matches!(other.phase, Phase::Over));
         let (id, req) = match world.cm.connect(self.now, &connect, Rc::clone(&owner)) {
             Ok(connected) => {
                 assert!(!is_certain, "twice the same");
@@ -182,7 +183,7 @@ impl World<'_> {
         self.nodes[node].connectors.iter().any(|other| {
             other.is_active
                 && other.between == between
-                && matches!(other.phase, Phase::Connecting | Phase::Established | Phase::Disconnecting)
+                && matches!(other.phase, Phase::Connecting | Phase::Established)
         })
     }
 
@@ -190,10 +191,14 @@ impl World<'_> {
         assert_eq!(request.listener, node);
         assert_eq!(request.local, address(node, PORT));
         let stranger = number_of(&request.address) >= self.nodes.len();
-        let attempt = if stranger { NOBODY } else { word(&request.offer.private_data, 0) };
+        let attempt = if stranger {
+            NOBODY
+        } else {
+            word(&request.offer.private_data, 0)
+        };
         let world = &mut self.nodes[node];
         let ticket = world.connectors.len();
-        if let Some(known) = self.attempts.get_mut(attempt as usize) {
+        if let Some(known) = self.attempts.get(attempt as usize) {
             if let Some((secret, earlier)) = known.requested
                 && secret == world.secret
                 && self.strict
@@ -202,7 +207,6 @@ impl World<'_> {
                 let id = earlier.id.expect("it has one");
                 assert_eq!(world.cm.state(id), None, "the consumer is asked twice");
             }
-            known.requested = Some((world.secret, ticket));
         } else {
             assert!(stranger || !self.strict, "a request of nobody");
         }
@@ -211,6 +215,9 @@ impl World<'_> {
             let rej = world.cm.refuse(self.now, request.connection);
             assert!(rej.is_some(), "it can be refused");
             return self.send(node, rej);
+        }
+        if let Some(known) = self.attempts.get_mut(attempt as usize) {
+            known.requested = Some((world.secret, ticket));
         }
         world.connectors.push(Connector {
             id: Some(request.connection),
@@ -254,7 +261,10 @@ impl World<'_> {
             (Phase::Accepting, Notice::Established) => {
                 if self.strict {
                     let attempt = self.attempts.get(connector.attempt as usize);
-                    assert!(attempt.is_none_or(|attempt| attempt.completed), "nobody has completed it");
+                    assert!(
+                        attempt.is_none_or(|attempt| attempt.completed),
+                        "nobody has completed it"
+                    );
                 }
                 Phase::Established
             }
@@ -268,7 +278,10 @@ impl World<'_> {
 
     fn pick(&mut self, node: usize, fits: impl Fn(&Connector) -> bool) -> Option<Ticket> {
         let connectors = self.nodes[node].connectors.iter().enumerate();
-        let fitting: Vec<_> = connectors.filter(|(_, one)| fits(one)).map(|(at, _)| at).collect();
+        let fitting: Vec<_> = connectors
+            .filter(|(_, one)| fits(one))
+            .map(|(at, _)| at)
+            .collect();
         let which = self.entropy.below(fitting.len());
         fitting.get(which).copied()
     }
@@ -316,10 +329,16 @@ impl World<'_> {
                 self.send(node, Some(plan.send));
             }
             Err(RejectError::Aborted) => {
-                assert!(may || connector.phase == Phase::Abandoned, "aborted in {:?}", connector.phase);
+                assert!(
+                    may || connector.phase == Phase::Abandoned,
+                    "aborted in {:?}",
+                    connector.phase
+                );
                 connector.phase = Phase::Abandoned;
             }
-            Err(RejectError::InvalidState) => assert!(!may && connector.phase != Phase::Abandoned, "it is held"),
+            Err(RejectError::InvalidState) => {
+                assert!(!may && connector.phase != Phase::Abandoned, "it is held")
+            }
             Err(RejectError::TooLong) => panic!("four bytes"),
         }
     }
@@ -343,7 +362,11 @@ impl World<'_> {
                 assert!(may, "accepted in {:?}", connector.phase);
                 assert_eq!(plan.qp.local_qpn, qpn);
                 let granted = plan.qp.limits;
-                assert_eq!(granted, granted.min(limits).min(connector.wanted), "more than asked for");
+                assert_eq!(
+                    granted,
+                    granted.min(limits).min(connector.wanted),
+                    "more than asked for"
+                );
                 connector.token = Some(Token::Accept(plan.token));
                 connector.acceptance = acceptance;
                 connector.parameters = Some(plan.qp);
@@ -354,7 +377,11 @@ impl World<'_> {
                 });
             }
             Err(AcceptError::Aborted) => {
-                assert!(may || connector.phase == Phase::Abandoned, "aborted in {:?}", connector.phase);
+                assert!(
+                    may || connector.phase == Phase::Abandoned,
+                    "aborted in {:?}",
+                    connector.phase
+                );
                 connector.phase = Phase::Abandoned;
             }
             Err(error) => {
@@ -376,7 +403,11 @@ impl World<'_> {
                 connector.token = Some(Token::Complete(plan.token));
             }
             Err(CompleteError::Aborted) => {
-                assert!(may || connector.phase == Phase::Abandoned, "aborted in {:?}", connector.phase);
+                assert!(
+                    may || connector.phase == Phase::Abandoned,
+                    "aborted in {:?}",
+                    connector.phase
+                );
                 connector.phase = Phase::Abandoned;
             }
             Err(error) => {
@@ -394,7 +425,11 @@ impl World<'_> {
     }
 
     fn finish_one(&mut self, node: usize, ticket: Ticket) {
-        let moved = if self.entropy.one_in(6) { QpOutcome::NotMoved } else { QpOutcome::Moved };
+        let moved = if self.entropy.one_in(6) {
+            QpOutcome::NotMoved
+        } else {
+            QpOutcome::Moved
+        };
         let world = &mut self.nodes[node];
         let connector = &mut world.connectors[ticket];
         let id = connector.id.expect("it has one");
@@ -462,7 +497,9 @@ impl World<'_> {
     pub(super) fn disconnect(&mut self, node: usize) {
         let anything = self.entropy.one_in(4);
         let fits = |one: &Connector| anything || matches!(one.phase, Phase::Established | Phase::Broken);
-        let Some(ticket) = self.pick(node, fits) else { return };
+        let Some(ticket) = self.pick(node, fits) else {
+            return;
+        };
         let world = &mut self.nodes[node];
         let connector = &mut world.connectors[ticket];
         let asked = core::mem::replace(&mut connector.asked, true);
@@ -498,7 +535,12 @@ impl World<'_> {
             Phase::Connecting | Phase::Accepting | Phase::Established => true,
             _ => closed.send.is_some(),
         };
-        assert_eq!(must, closed.send.is_some(), "the peer is not told in {:?}", connector.phase);
+        assert_eq!(
+            must,
+            closed.send.is_some(),
+            "the peer is not told in {:?}",
+            connector.phase
+        );
         connector.phase = Phase::Closed;
         drop(closed.owner);
         self.send(node, closed.send);
@@ -507,9 +549,14 @@ impl World<'_> {
     /// A packet arrives at a queue pair that waits for the peer, or a queue pair fails.
     pub(super) fn data_path(&mut self, node: usize) {
         if self.entropy.one_in(2) {
-            let Some(ticket) = self.pick(node, |one| one.token.is_none()) else { return };
+            let Some(ticket) = self.pick(node, |one| one.token.is_none()) else {
+                return;
+            };
             let connector = &self.nodes[node].connectors[ticket];
-            let completed = self.attempts.get(connector.attempt as usize).is_some_and(|one| one.completed);
+            let completed = self
+                .attempts
+                .get(connector.attempt as usize)
+                .is_some_and(|one| one.completed);
             if connector.is_active || !completed {
                 return;
             }
@@ -518,7 +565,9 @@ impl World<'_> {
             return self.react(node, reaction);
         }
         let fits = |one: &Connector| matches!(one.phase, Phase::Established | Phase::Accepting);
-        let Some(ticket) = self.pick(node, fits) else { return };
+        let Some(ticket) = self.pick(node, fits) else {
+            return;
+        };
         let id = self.nodes[node].connectors[ticket].id.expect("it has one");
         let reaction = self.nodes[node].cm.connection_lost(self.now, id);
         self.react(node, reaction);

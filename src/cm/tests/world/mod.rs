@@ -153,7 +153,9 @@ impl World<'_> {
         for node in 0..self.nodes.len() {
             for turn in 0.. {
                 assert!(turn < 10_000, "expiry does not end");
-                let Some(reaction) = self.nodes[node].cm.expire(self.now) else { break };
+                let Some(reaction) = self.nodes[node].cm.expire(self.now) else {
+                    break;
+                };
                 self.react(node, reaction);
             }
         }

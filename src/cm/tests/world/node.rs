@@ -53,9 +53,7 @@ impl Node {
         let slots = (0..capacity).map(|_| Slot::default()).collect();
         let listeners = (0..2).map(|_| ListenerSlot::default()).collect();
         let mut cm = Manager::new(config, slots, vec![TimerCell::default(); capacity], listeners);
-        let (listener, _) = cm
-            .listen(ip(number), PORT, BACKLOG, number)
-            .expect("it is free");
+        let (listener, _) = cm.listen(ip(number), PORT, BACKLOG, number).expect("it is free");
         Self {
             capacity,
             secret,
@@ -83,7 +81,9 @@ impl Node {
     }
 
     pub fn find(&self, id: ConnectionId) -> Option<Ticket> {
-        self.connectors.iter().position(|connector| connector.id == Some(id))
+        self.connectors
+            .iter()
+            .position(|connector| connector.id == Some(id))
     }
 
     /// Something waits for this node's consumer or device.
@@ -100,7 +100,11 @@ impl Node {
         assert_eq!(self.cm.active_connections(), 0);
         assert_eq!(self.cm.established_connections().count(), 0);
         for connector in &self.connectors {
-            assert_eq!(Rc::strong_count(&connector.owner), 1, "an owner is left: {connector:?}");
+            assert_eq!(
+                Rc::strong_count(&connector.owner),
+                1,
+                "an owner is left: {connector:?}"
+            );
         }
     }
 }

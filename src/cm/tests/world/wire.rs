@@ -58,11 +58,19 @@ impl Wire {
             self.seen.remove(0);
         }
         self.seen.push(packet);
-        let copies = if self.doubles > 0 && entropy.byte() < self.doubles { 2 } else { 1 };
+        let copies = if self.doubles > 0 && entropy.byte() < self.doubles {
+            2
+        } else {
+            1
+        };
         for _ in 0..copies {
             let is_lost = self.loss == u8::MAX || self.loss > 0 && entropy.byte() < self.loss;
             if !is_lost {
-                let delay = if self.delays { u64::from(entropy.byte()) % SLOWEST } else { 0 };
+                let delay = if self.delays {
+                    u64::from(entropy.byte()) % SLOWEST
+                } else {
+                    0
+                };
                 self.sent += 1;
                 let at = now + Duration::from_millis(1 + delay);
                 self.under_way.insert((at, self.sent), packet);
