@@ -72,7 +72,10 @@ impl From<MoveError> for CompleteError {
 
 impl Connect<'_> {
     /// The private data of the REQ.
-    pub fn checked(&self) -> Result<PrivateData<REQ_PRIVATE_DATA_LEN>, ConnectError> {
+    ///
+    /// # Errors
+    /// Why there can be no such REQ.
+    pub(super) fn checked(&self) -> Result<PrivateData<REQ_PRIVATE_DATA_LEN>, ConnectError> {
         let (source, destination) = (self.local.ip(), self.peer.ip());
         let addresses = IpCmAddresses::new(source, destination).ok_or(ConnectError::InvalidAddress)?;
         if Gid::from(source) != self.to.local_gid || Gid::from(destination) != self.to.gid {
@@ -188,7 +191,7 @@ impl Connection {
                     RejectReason::STALE_CONNECTION,
                     PrivateData::EMPTY,
                 );
-                Step::send(self.repeat()).and_tell(Notice::Refused(Refusal {
+                Step::send(&self.repeat()).and_tell(&Notice::Refused(Refusal {
                     reason: RejectReason::STALE_CONNECTION,
                     private_data: *PrivateData::EMPTY.as_array(),
                 }))
@@ -197,17 +200,17 @@ impl Connection {
                 self.learn(at, rep);
                 self.state = CmState::RepRcvd;
                 self.deadline = Some(at.after(self.patience.until_mra()));
-                Step::tell(Notice::Accepted(Accepted {
+                Step::tell(&Notice::Accepted(Accepted {
                     private_data: *rep.private_data.as_array(),
                     qp: self.qp,
                 }))
             }
             CmState::RepRcvd | CmState::MraRepSent if self.is_rejecting() => Step::NONE,
-            CmState::RepRcvd | CmState::MraRepSent => Step::send(self.ask_for_patience(at)),
-            CmState::Established => Step::send(self.rtu()),
+            CmState::RepRcvd | CmState::MraRepSent => Step::send(&self.ask_for_patience(at)),
+            CmState::Established => Step::send(&self.rtu()),
             CmState::Rejected => {
                 self.quarantine(at);
-                Step::send(self.repeat())
+                Step::send(&self.repeat())
             }
             _ => Step::UNEXPECTED,
         }

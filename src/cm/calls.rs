@@ -64,6 +64,10 @@ pub struct CompleteToken(ConnectionId);
 /// How a disconnect goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "there may be a message to send"]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is nothing to put the message into"
+)]
 pub enum Disconnecting {
     /// The DREQ is to be sent; [`super::Notice::DisconnectDone`] follows.
     Started(Outgoing),
@@ -215,10 +219,6 @@ impl<T: Tables> Manager<T> {
     }
 
     /// Ends a reject, as the device says.
-    #[expect(
-        clippy::needless_pass_by_value,
-        reason = "the token is used up: a reject ends once"
-    )]
     pub fn finish_reject(&mut self, now: Duration, token: RejectToken, outcome: SendOutcome) {
         let (RejectToken(id), at) = (token, self.at(now));
         self.update(id, |connection| connection.finish_reject(&at, outcome));

@@ -231,7 +231,7 @@ impl Connection {
             return self.on_stale(at);
         }
         match self.state {
-            CmState::ReqRcvd | CmState::RepRcvd => Step::send(self.ask_for_patience(at)),
+            CmState::ReqRcvd | CmState::RepRcvd => Step::send(&self.ask_for_patience(at)),
             CmState::MraReqSent | CmState::MraRepSent => {
                 self.deadline = None;
                 self.on_abandoned();
@@ -246,7 +246,7 @@ impl Connection {
             {
                 self.tries_left -= 1;
                 self.deadline = Some(at.after(at.config.interval()));
-                Step::send(self.repeat())
+                Step::send(&self.repeat())
             }
             CmState::ReqSent | CmState::MraReqRcvd | CmState::RepSent | CmState::MraRepRcvd => {
                 self.on_no_answer(at)

@@ -47,11 +47,11 @@ impl Connection {
         let step = match self.state {
             CmState::RepSent | CmState::MraRepRcvd => {
                 self.time_wait(at);
-                Step::tell(Notice::Aborted)
+                Step::tell(&Notice::Aborted)
             }
             CmState::Established => {
                 self.time_wait(at);
-                Step::tell(Notice::Disconnected)
+                Step::tell(&Notice::Disconnected)
             }
             CmState::DreqSent => self.on_disconnected(at, Ok(())),
             CmState::TimeWait => {
@@ -84,7 +84,7 @@ impl Connection {
         if matches!(self.state, CmState::RepSent | CmState::MraRepRcvd) {
             // A REJ might be taken for the answer to the other attempt.
             self.time_wait(at);
-            return Step::tell(Notice::Aborted);
+            return Step::tell(&Notice::Aborted);
         }
         self.on_lost(at)
     }
@@ -92,10 +92,10 @@ impl Connection {
     /// Our queue pair has failed. The peer hears it, in case it is still there.
     pub fn on_lost(&mut self, at: &Circumstances) -> Step {
         match self.state {
-            CmState::Established => Step::send(self.send_dreq(at)).and_broken(),
+            CmState::Established => Step::send(&self.send_dreq(at)).and_broken(),
             CmState::RepSent | CmState::MraRepRcvd => {
                 let rej = self.withdraw(at);
-                Step::send(rej).and_tell(Notice::Aborted)
+                Step::send(&rej).and_tell(&Notice::Aborted)
             }
             _ => Step::NONE,
         }
@@ -141,7 +141,7 @@ impl Connection {
             return Step::NONE;
         }
         self.disconnecting = Disconnecting::Done;
-        Step::tell(Notice::DisconnectDone(result))
+        Step::tell(&Notice::DisconnectDone(result))
     }
 }
 

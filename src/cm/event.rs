@@ -173,17 +173,17 @@ impl Step {
     };
 
     /// Something to send.
-    pub const fn send(outgoing: Outgoing) -> Self {
+    pub const fn send(outgoing: &Outgoing) -> Self {
         Self {
-            send: Some(outgoing),
+            send: Some(*outgoing),
             ..Self::NONE
         }
     }
 
     /// Something to tell.
-    pub const fn tell(notice: Notice) -> Self {
+    pub const fn tell(notice: &Notice) -> Self {
         Self {
-            notice: Some(notice),
+            notice: Some(*notice),
             ..Self::NONE
         }
     }
@@ -198,9 +198,9 @@ impl Step {
     }
 
     /// The same, and something to tell.
-    pub const fn and_tell(self, notice: Notice) -> Self {
+    pub const fn and_tell(self, notice: &Notice) -> Self {
         Self {
-            notice: Some(notice),
+            notice: Some(*notice),
             ..self
         }
     }

@@ -144,11 +144,11 @@ impl Connection {
     pub fn on_repeated_request(&mut self, at: &Circumstances) -> Step {
         match self.state {
             CmState::ReqRcvd | CmState::MraReqSent if self.is_rejecting() => Step::NONE,
-            CmState::ReqRcvd | CmState::MraReqSent => Step::send(self.ask_for_patience(at)),
-            CmState::RepSent => Step::send(self.repeat()),
+            CmState::ReqRcvd | CmState::MraReqSent => Step::send(&self.ask_for_patience(at)),
+            CmState::RepSent => Step::send(&self.repeat()),
             CmState::Rejected => {
                 self.quarantine(at);
-                Step::send(self.repeat())
+                Step::send(&self.repeat())
             }
             _ => Step::NONE,
         }
@@ -235,7 +235,7 @@ impl Connection {
                 self.state = CmState::Established;
                 self.was_established = true;
                 self.deadline = None;
-                Step::tell(Notice::Established)
+                Step::tell(&Notice::Established)
             }
             CmState::Established => Step::NONE,
             _ => Step::UNEXPECTED,
@@ -247,7 +247,7 @@ impl Connection {
         match self.state {
             CmState::Rejected if self.request.is_some() => Step {
                 unexpected: true,
-                ..Step::send(self.repeat())
+                ..Step::send(&self.repeat())
             },
             _ if self.request.is_none() => Step::UNEXPECTED,
             _ => self.on_ready(),
@@ -257,7 +257,7 @@ impl Connection {
     /// Our REQ or REP has not been answered in time.
     pub fn on_no_answer(&mut self, at: &Circumstances) -> Step {
         let rej = self.give_up(at);
-        Step::send(rej).and_tell(Notice::TimedOut)
+        Step::send(&rej).and_tell(&Notice::TimedOut)
     }
 
     /// Tells the peer that we do not wait any longer.

@@ -95,11 +95,11 @@ impl Connection {
         match self.state {
             CmState::ReqSent | CmState::MraReqRcvd => {
                 self.end();
-                Step::tell(refusal)
+                Step::tell(&refusal)
             }
             CmState::RepSent | CmState::MraRepRcvd => {
                 self.time_wait(at);
-                Step::tell(refusal)
+                Step::tell(&refusal)
             }
             CmState::Established => {
                 self.time_wait(at);

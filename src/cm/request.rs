@@ -90,7 +90,7 @@ impl From<RejectReason> for Unserved {
 
 impl Unserved {
     /// Puts into the REJ what would be acceptable (IBTA table 109).
-    pub fn explain(&self, rej: &mut Rej) {
+    pub fn explain(self, rej: &mut Rej) {
         if let Some(path_mtu) = self.path_mtu {
             rej.reject_info_length = 1;
             rej.ari[0] = path_mtu.get() << 4;
