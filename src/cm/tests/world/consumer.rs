@@ -1,7 +1,6 @@
 //! Consumers: what they may do, and what they must be told.
 
 use core::net::SocketAddr;
-use core::time::Duration;
 use std::rc::Rc;
 
 use roce_wire::cm::RejectReason;
@@ -600,13 +599,18 @@ impl World<'_> {
         }
     }
 
-    pub(super) fn close_all(&mut self, node: usize) {
-        for ticket in 0..self.nodes[node].connectors.len() {
-            self.close_one(node, ticket);
-            // Any number of times.
-            let id = self.nodes[node].connectors[ticket].id.expect("it has one");
-            let again = self.nodes[node].cm.close(self.now + Duration::ZERO, id);
-            assert!(again.send.is_none() && again.owner.is_none());
+    /// Every consumer closes, and closes again, which changes nothing.
+    pub(super) fn close_all(&mut self) {
+        for node in 0..self.nodes.len() {
+            for ticket in 0..self.nodes[node].connectors.len() {
+                if self.nodes[node].connectors[ticket].phase == Phase::Closed {
+                    continue;
+                }
+                self.close_one(node, ticket);
+                let id = self.nodes[node].connectors[ticket].id.expect("it has one");
+                let again = self.nodes[node].cm.close(self.now, id);
+                assert!(again.send.is_none() && again.owner.is_none());
+            }
         }
     }
 }

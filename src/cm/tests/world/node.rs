@@ -95,7 +95,10 @@ impl Node {
 
     /// Nothing is left: no connection, no deadline, no reference, no place in the backlog.
     pub fn check_empty(&mut self) {
-        assert_eq!(self.cm.connections(), 0, "connections are left");
+        let states: Vec<_> = (self.connectors.iter())
+            .filter_map(|connector| Some((self.cm.state(connector.id?)?, connector)))
+            .collect();
+        assert_eq!(self.cm.connections(), 0, "connections are left: {states:?}");
         assert_eq!(self.cm.next_deadline(), None);
         assert_eq!(self.cm.active_connections(), 0);
         assert_eq!(self.cm.established_connections().count(), 0);
