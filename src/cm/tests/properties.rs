@@ -305,7 +305,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 512, max_shrink_iters: 20_000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 2 * ProptestConfig::default().cases, max_shrink_iters: 20_000, ..ProptestConfig::default() })]
 
     #[test]
     fn two_managers_and_a_stranger_on_a_bad_wire(bytes in prop::collection::vec(any::<u8>(), 0..1500)) {
