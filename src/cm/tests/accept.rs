@@ -61,7 +61,7 @@ fn the_rep_says_what_both_can_do() {
         panic!("{mad:?}")
     };
     assert_eq!(rep.remote_comm_id, CommId(77));
-    assert_eq!((rep.local_qpn, rep.starting_psn), (QP.qpn, plan.qp.send_psn));
+    assert_eq!((rep.local_qpn, rep.starting_psn), (QP.qpn, plan.qp.receive_psn));
     assert_eq!((rep.responder_resources, rep.initiator_depth), (4, 5));
     assert_eq!(
         (rep.failover, rep.rnr_retry_count.get()),

@@ -101,7 +101,7 @@ fn the_peer_accepts_and_the_consumer_completes() {
             outbound: 7
         }
     );
-    assert_eq!(accepted.qp.send_psn, asked.starting_psn);
+    assert_eq!(accepted.qp.receive_psn, asked.starting_psn);
     assert_eq!((accepted.qp.local_qpn, accepted.qp.to), (QP.qpn, peer(1)));
     let remote = accepted.qp.remote;
     assert_eq!((remote.qpn.get(), remote.starting_psn.get()), (0x4321, 0x99));

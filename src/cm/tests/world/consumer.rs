@@ -621,8 +621,8 @@ fn check_pair(active: &QpParameters, acceptance: &Acceptance, attempt: u32, want
     assert_eq!(acceptance.attempt, attempt);
     assert_eq!(active.remote.qpn, passive.local_qpn);
     assert_eq!(passive.remote.qpn, active.local_qpn);
-    assert_eq!(active.remote.starting_psn, passive.send_psn);
-    assert_eq!(passive.remote.starting_psn, active.send_psn);
+    assert_eq!(active.remote.starting_psn, passive.receive_psn);
+    assert_eq!(passive.remote.starting_psn, active.receive_psn);
     assert_eq!(active.remote.path_mtu, passive.remote.path_mtu);
     assert_eq!(active.limits.inbound, passive.limits.outbound);
     assert_eq!(active.limits.outbound, passive.limits.inbound);
