@@ -2,7 +2,7 @@
 
 use crate::support::{PATIENCE, QUIET, eventually, pattern, sys};
 use ndk_sys::{
-    NTSTATUS, OID_NDK_CONNECTIONS, OID_NDK_LOCAL_ENDPOINTS, OID_NDK_STATISTICS,
+    NTSTATUS, OID_NDK_CONNECTIONS, OID_NDK_LOCAL_ENDPOINTS, OID_NDK_STATISTICS, STATUS_ACCESS_VIOLATION,
     STATUS_ADDRESS_ALREADY_EXISTS, STATUS_CANCELLED, STATUS_CONNECTION_ACTIVE, STATUS_CONNECTION_INVALID,
     STATUS_CONNECTION_REFUSED, STATUS_DEVICE_REMOVED, STATUS_HOST_UNREACHABLE, STATUS_INSUFFICIENT_RESOURCES,
     STATUS_INVALID_ADDRESS, STATUS_INVALID_BUFFER_SIZE, STATUS_INVALID_DEVICE_STATE,
@@ -626,6 +626,66 @@ fn a_connector_may_be_closed_in_its_disconnect_event() {
         closing.wait();
         drop(accepted);
     }
+}
+
+/// Judges rule: a broken connection is told on both sides, and counted as an error
+#[test]
+fn a_violation_ends_the_connection_on_both_sides() {
+    let two = two();
+    let incoming = Incoming::listen(&two.server, to(7517)).expect("the port is free");
+    let (client, server) = (end(&two.client), end(&two.server));
+    let options = ConnectOptions::default();
+    let connector = two.client.create_connector().expect("there is room");
+    let connecting = connector.start_connect(&client.qp, from(0), to(7517), &options);
+    let accepted = next(&incoming);
+    let (at_server, event) = counted();
+    let accepting = accepted.start_accept(&server.qp, &options, event);
+    connecting.wait().expect("accepted");
+    let (at_client, event) = counted();
+    connector.complete_connect(event).expect("connected");
+    accepting.wait().expect("connected");
+    let memory = ndk::Memory::new(64);
+    let mr = client.pd.create_mr(false).expect("there is room");
+    mr.register(&memory, 64, ndk_sys::NDK_MR_FLAG_ALLOW_LOCAL_WRITE)
+        .expect("registered");
+    let no_such_token = 0xFFFF_FF00;
+    let sges = [memory.sge(0, 64, mr.local_token())];
+    assert_eq!(
+        client.qp.write(1, &sges, 0x1000, no_such_token, 0),
+        STATUS_SUCCESS
+    );
+    let [result] = client.initiator_cq.wait_for(1, PATIENCE)[..] else {
+        panic!("the write completes")
+    };
+    assert_eq!(result.status, STATUS_ACCESS_VIOLATION);
+    eventually("both disconnect events", || {
+        at_client.load(Ordering::SeqCst) == 1 && at_server.load(Ordering::SeqCst) == 1
+    });
+    let errors: u64 = [0, 1]
+        .map(|adapter| counters(&two.machine, adapter)[3])
+        .iter()
+        .sum();
+    assert!(errors >= 1, "who finds it first tells the other");
+    assert_eq!(
+        client.qp.write(2, &sges, 0x1000, no_such_token, 0),
+        STATUS_SUCCESS
+    );
+    let [flushed] = client.initiator_cq.wait_for(1, PATIENCE)[..] else {
+        panic!("what comes later is cancelled")
+    };
+    assert_eq!(flushed.status, STATUS_CANCELLED);
+    connector.disconnect().expect("needs no answer");
+    assert_eq!(
+        client.qp.write(3, &sges, 0x1000, no_such_token, 0),
+        STATUS_CONNECTION_INVALID
+    );
+    accepted.disconnect().expect("needs no answer");
+    std::thread::sleep(QUIET);
+    assert_eq!(
+        (at_client.load(Ordering::SeqCst), at_server.load(Ordering::SeqCst)),
+        (1, 1)
+    );
+    drop((mr, connector, accepted));
 }
 
 /// One connection from beginning to end; the status of the first thing that fails.

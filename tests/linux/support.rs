@@ -65,7 +65,12 @@ impl Bench {
     /// Boots the guest, for the first time or after [`Bench::kill_linux`].
     pub fn boot_linux(&mut self) -> Result<()> {
         let sockets = ["host.sock", "guest.sock"].map(|name| self.dir.join(name));
-        self.port = Some(DgramPort::attach(self.machine.hub(), "linux", &sockets[0], &sockets[1])?);
+        self.port = Some(DgramPort::attach(
+            self.machine.hub(),
+            "linux",
+            &sockets[0],
+            &sockets[1],
+        )?);
         let neighbours = [NIC_IPV4.into(), NIC_IPV6.into()].map(|ip| Neighbour { ip, mac: NIC_MAC });
         let config = PeerConfig {
             mtu: self.mtu,

@@ -49,9 +49,14 @@ pub fn no_more(_: &Path) -> Result<()> {
 
 /// Every tool once in each role.
 pub fn all_tools(bench: &Bench) -> Result<()> {
-    for (ours, theirs) in [(IpAddr::from(NIC_IPV4), LINUX_IPV4), (NIC_IPV6.into(), LINUX_IPV6)] {
+    for (ours, theirs) in [
+        (IpAddr::from(NIC_IPV4), LINUX_IPV4),
+        (NIC_IPV6.into(), LINUX_IPV6),
+    ] {
         step(&format!("rping from {theirs}"), || rping_to_us(bench, ours))?;
-        step(&format!("rping to {theirs}"), || rping_from_us(bench, ours, theirs))?;
+        step(&format!("rping to {theirs}"), || {
+            rping_from_us(bench, ours, theirs)
+        })?;
     }
     step("ucmatose from Linux", || ucmatose_to_us(bench))?;
     step("ucmatose to Linux", || ucmatose_from_us(bench))?;
@@ -69,8 +74,12 @@ pub fn all_tools(bench: &Bench) -> Result<()> {
             iterations: if latency { 20 } else { 100 },
             size: if latency { 64 } else { 16 * 1024 + 1 },
         };
-        step(&format!("{program} from Linux"), || perftest_to_us(bench, program, test))?;
-        step(&format!("{program} to Linux"), || perftest_from_us(bench, program, test))?;
+        step(&format!("{program} from Linux"), || {
+            perftest_to_us(bench, program, test)
+        })?;
+        step(&format!("{program} to Linux"), || {
+            perftest_from_us(bench, program, test)
+        })?;
     }
     Ok(())
 }
@@ -87,7 +96,8 @@ fn with_guest<T>(
         Ok(_) => format!("`{command}` does not end"),
         Err(error) => format!("`{command}` does not end; our side says: {error}"),
     })?;
-    let result = result.with_context(|| format!("our side of `{command}`, which printed {:#?}", finished.lines))?;
+    let result =
+        result.with_context(|| format!("our side of `{command}`, which printed {:#?}", finished.lines))?;
     ensure!(finished.code == 0, "`{command}` fails: {:#?}", finished.lines);
     Ok((finished, result))
 }
@@ -126,7 +136,10 @@ fn rping_to_us(bench: &Bench, ours: IpAddr) -> Result<()> {
     })?;
     ensure!(texts.len() == PINGS, "{} pings arrive", texts.len());
     for (number, text) in texts.iter().enumerate() {
-        ensure!(text.starts_with(&format!("rdma-ping-{number}: ")), "ping {number} is {text:?}");
+        ensure!(
+            text.starts_with(&format!("rdma-ping-{number}: ")),
+            "ping {number} is {text:?}"
+        );
     }
     Ok(())
 }
@@ -134,17 +147,29 @@ fn rping_to_us(bench: &Bench, ours: IpAddr) -> Result<()> {
 fn rping_from_us(bench: &Bench, ours: IpAddr, theirs: IpAddr) -> Result<()> {
     let command = format!("rping -s -v -C 10 -S 5000 -a {theirs} -p {PORT}");
     let (source, target) = (SocketAddr::new(ours, 0), SocketAddr::new(theirs, PORT));
-    let finished = with_server(bench, &command, || rping::ping(&bench.ndk, source, target, 10, 5000))?;
-    let pings = finished.lines.iter().filter(|line| line.contains("rdma-ping-")).count();
+    let finished = with_server(bench, &command, || {
+        rping::ping(&bench.ndk, source, target, 10, 5000)
+    })?;
+    let pings = finished
+        .lines
+        .iter()
+        .filter(|line| line.contains("rdma-ping-"))
+        .count();
     ensure!(pings == 10, "rping prints {:#?}", finished.lines);
     Ok(())
 }
 
-const EXCHANGE: Exchange = Exchange { count: 16, size: 3000 };
+const EXCHANGE: Exchange = Exchange {
+    count: 16,
+    size: 3000,
+};
 
 fn ucmatose_to_us(bench: &Bench) -> Result<()> {
     let incoming = bench.listen((NIC_IPV4, PORT).into())?;
-    let command = format!("ucmatose -s {NIC_IPV4} -p {PORT} -C {} -S {}", EXCHANGE.count, EXCHANGE.size);
+    let command = format!(
+        "ucmatose -s {NIC_IPV4} -p {PORT} -C {} -S {}",
+        EXCHANGE.count, EXCHANGE.size
+    );
     let (finished, ()) = with_guest(bench, &command, || {
         let connector = incoming
             .next_within(LIMIT)
@@ -155,15 +180,23 @@ fn ucmatose_to_us(bench: &Bench) -> Result<()> {
 }
 
 fn ucmatose_from_us(bench: &Bench) -> Result<()> {
-    let command = format!("ucmatose -b {LINUX_IPV4} -p {PORT} -C {} -S {}", EXCHANGE.count, EXCHANGE.size);
+    let command = format!(
+        "ucmatose -b {LINUX_IPV4} -p {PORT} -C {} -S {}",
+        EXCHANGE.count, EXCHANGE.size
+    );
     let (source, target) = ((NIC_IPV4, 0).into(), SocketAddr::new(LINUX_IPV4, PORT));
-    let finished = with_server(bench, &command, || echo::run(&bench.ndk, source, target, EXCHANGE))?;
+    let finished = with_server(bench, &command, || {
+        echo::run(&bench.ndk, source, target, EXCHANGE)
+    })?;
     expect_line(&finished, "data transfers complete")
 }
 
 /// The program's options that both sides must agree on.
 fn options(program: &str, test: Test) -> String {
-    format!("{program} -R -F -n {} -s {} -p {PORT}", test.iterations, test.size)
+    format!(
+        "{program} -R -F -n {} -s {} -p {PORT}",
+        test.iterations, test.size
+    )
 }
 
 fn perftest_to_us(bench: &Bench, program: &str, test: Test) -> Result<()> {
@@ -175,7 +208,10 @@ fn perftest_to_us(bench: &Bench, program: &str, test: Test) -> Result<()> {
 
 fn perftest_from_us(bench: &Bench, program: &str, test: Test) -> Result<()> {
     let version = bench.linux().run(&format!("{program} --version"), LIMIT)?;
-    let version = version.lines.iter().find_map(|line| line.strip_prefix("Version: "));
+    let version = version
+        .lines
+        .iter()
+        .find_map(|line| line.strip_prefix("Version: "));
     let version = version.context("it says no version")?.to_owned();
     let (source, target) = ((NIC_IPV4, 0).into(), SocketAddr::new(LINUX_IPV4, PORT));
     let finished = with_server(bench, &options(program, test), || {
@@ -197,10 +233,11 @@ fn expect_line(finished: &Finished, text: &str) -> Result<()> {
 /// perftest's line of results begins with the size and the number of iterations.
 fn expect_result(finished: &Finished, test: Test) -> Result<()> {
     let expected = [test.size.to_string(), test.iterations.to_string()];
-    let found = finished
-        .lines
-        .iter()
-        .any(|line| line.split_ascii_whitespace().take(2).eq(expected.iter().map(String::as_str)));
+    let found = finished.lines.iter().any(|line| {
+        line.split_ascii_whitespace()
+            .take(2)
+            .eq(expected.iter().map(String::as_str))
+    });
     ensure!(found, "it prints {:#?}", finished.lines);
     Ok(())
 }

@@ -36,7 +36,10 @@ fn the_tools_of_linux_agree_over_a_wire_that_loses_and_reorders() -> Result<()> 
     })?;
     all_tools(&bench)?;
     let wire = bench.machine.hub().statistics();
-    ensure!(wire.lost > 10 && wire.reordered > 10, "the wire was too good: {wire:?}");
+    ensure!(
+        wire.lost > 10 && wire.reordered > 10,
+        "the wire was too good: {wire:?}"
+    );
     bench.finish(no_more)
 }
 
@@ -79,8 +82,16 @@ fn guest_killed(bench: &mut Bench) -> Result<Node> {
     let status = node.qp.send(2, &sge, 0);
     ensure!(status == STATUS_SUCCESS, "NdkSend: {}", status_name(status));
     for expected in [STATUS_IO_TIMEOUT, STATUS_CANCELLED] {
-        let result = node.sends.wait_for(1, LIMIT).pop().context("the send never completes")?;
-        ensure!(result.status == expected, "it completes with {}", status_name(result.status));
+        let result = node
+            .sends
+            .wait_for(1, LIMIT)
+            .pop()
+            .context("the send never completes")?;
+        ensure!(
+            result.status == expected,
+            "it completes with {}",
+            status_name(result.status)
+        );
     }
     // The peer does not answer the disconnect request either.
     let disconnected = node.disconnect();
@@ -129,7 +140,8 @@ fn a_thousand_connects_and_disconnects() -> Result<()> {
             let mut node = Node::new(&bench.ndk, 4)?;
             node.connect(&bench.ndk, ours(0), LINUX, b"hello")
                 .with_context(|| format!("connect {connect}"))?;
-            node.disconnect().with_context(|| format!("disconnect {connect}"))?;
+            node.disconnect()
+                .with_context(|| format!("disconnect {connect}"))?;
         }
         while listener.next_event(LIMIT)?.is_some() {}
         Ok(())
@@ -156,11 +168,19 @@ fn refused(bench: &Bench) -> Result<()> {
             .connect(&node.qp, ours(0), LINUX, &ConnectOptions::default())
             .err()
             .context("Linux has accepted")?;
-        ensure!(status == STATUS_CONNECTION_REFUSED, "NdkConnect: {}", status_name(status));
+        ensure!(
+            status == STATUS_CONNECTION_REFUSED,
+            "NdkConnect: {}",
+            status_name(status)
+        );
         let data = connector
             .connection_data()
             .map_err(|status| anyhow::anyhow!("NdkGetConnectionData: {}", status_name(status)))?;
-        ensure!(data.private_data.starts_with(b"not today\0"), "the data is {:?}", data.private_data);
+        ensure!(
+            data.private_data.starts_with(b"not today\0"),
+            "the data is {:?}",
+            data.private_data
+        );
     }
     while listener.next_event(LIMIT)?.is_some() {}
     Ok(())
