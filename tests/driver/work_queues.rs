@@ -472,7 +472,7 @@ fn a_shared_receive_queue() {
         )
         .expect("a queue pair");
     let mut client = End::new(&ndk, &PairOptions::default()).expect("an end");
-    pair::connect_ends((&ndk, &mut client), (&ndk, &mut server), v4(0), v4(7408), 0).expect("connected");
+    pair::connect_ends(&ndk, &mut client, &ndk, &mut server, v4(0), v4(7408), 0).expect("connected");
     let (from, to) = (Region::new(&client, 4096), Region::new(&server, 8192));
     let send = |count: usize| {
         for context in 0..count {

@@ -63,7 +63,7 @@ const LIMITS: Limits = Limits {
 
 /// How long a request may pend when anything may fail: then the peer may not have heard of a connection request, and it is
 /// repeated for a while.
-const PATIENT: Duration = Duration::from_secs(60);
+const PATIENT: Duration = Duration::from_mins(1);
 
 /// A wire that nobody listens to.
 struct Unplugged;

@@ -40,6 +40,9 @@ impl Region {
     }
 
     /// An element of it.
+    ///
+    /// # Panics
+    /// When `length` is 4 GiB or more.
     #[must_use]
     pub fn sge(&self, at: usize, length: usize) -> Sge {
         let length = u32::try_from(length).expect("elements are shorter than 4 GiB");

@@ -24,13 +24,13 @@ struct Offer {
 impl Offer {
     fn from_bytes(bytes: &[u8]) -> Result<Self> {
         let nonsense = || AppError::Nonsense(format!("an offer of {} bytes", bytes.len()));
-        let bytes: [u8; OFFER] = bytes.try_into().map_err(|_| nonsense())?;
-        let value = u128::from_be_bytes(bytes);
-        let word = |shift: u32| (value >> shift) as u64;
+        let (address, rest) = bytes.split_first_chunk().ok_or_else(nonsense)?;
+        let (token, rest) = rest.split_first_chunk().ok_or_else(nonsense)?;
+        let length = rest.try_into().map_err(|_| nonsense())?;
         let offer = Self {
-            address: word(64),
-            token: word(32) as u32,
-            length: word(0) as u32,
+            address: u64::from_be_bytes(*address),
+            token: u32::from_be_bytes(*token),
+            length: u32::from_be_bytes(length),
         };
         if offer.length as usize > MAX_SIZE {
             return Err(AppError::Nonsense(format!("{offer:?}")));

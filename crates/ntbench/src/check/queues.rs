@@ -69,8 +69,15 @@ fn connected(adapter: &Adapter, address: SocketAddr) -> Result<(), NTSTATUS> {
     let options = PairOptions::default();
     let (mut client, mut server) = (End::new(adapter, &options)?, End::new(adapter, &options)?);
     let from = SocketAddr::new(address.ip(), 0);
-    let ends = ((adapter, &mut client), (adapter, &mut server));
-    let _ = pair::connect_ends(ends.0, ends.1, from, address, u32::MAX);
+    let _ = pair::connect_ends(
+        adapter,
+        &mut client,
+        adapter,
+        &mut server,
+        from,
+        address,
+        u32::MAX,
+    );
     let memory = Memory::new(4096);
     let mr = server.pd.create_mr(false)?;
     mr.register(&memory, 4096, NDK_MR_FLAG_ALLOW_LOCAL_WRITE)?;

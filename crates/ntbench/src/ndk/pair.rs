@@ -108,8 +108,10 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// # Errors
 /// The status of what failed; `STATUS_IO_TIMEOUT` if no request arrives.
 pub fn connect_ends(
-    client: (&Adapter, &mut End),
-    server: (&Adapter, &mut End),
+    client: &Adapter,
+    client_end: &mut End,
+    server: &Adapter,
+    server_end: &mut End,
     from: SocketAddr,
     to: SocketAddr,
     reads: u32,
@@ -119,15 +121,15 @@ pub fn connect_ends(
         outbound: reads,
         private_data: Vec::new(),
     };
-    let incoming = Incoming::listen(server.0, to)?;
-    let connector = client.0.create_connector()?;
-    let connecting = connector.start_connect(&client.1.qp, from, to, &options);
+    let incoming = Incoming::listen(server, to)?;
+    let connector = client.create_connector()?;
+    let connecting = connector.start_connect(&client_end.qp, from, to, &options);
     let accepted = incoming.next_within(PATIENCE).ok_or(STATUS_IO_TIMEOUT);
     let Ok(accepted) = accepted else {
         connecting.wait()?;
         return Err(STATUS_IO_TIMEOUT);
     };
-    let accepting = accepted.start_accept(&server.1.qp, &options, None);
+    let accepting = accepted.start_accept(&server_end.qp, &options, None);
     if accepting.status() < 0 {
         // Nobody would answer the request.
         drop(accepted);
@@ -139,8 +141,8 @@ pub fn connect_ends(
     accepting.wait()?;
     // It ends with the connection.
     drop(incoming.listener().start_close());
-    client.1.connector = Some(connector);
-    server.1.connector = Some(accepted);
+    client_end.connector = Some(connector);
+    server_end.connector = Some(accepted);
     Ok(())
 }
 
@@ -160,8 +162,10 @@ pub fn connect(
         server: End::new(server, options)?,
     };
     connect_ends(
-        (client, &mut pair.client),
-        (server, &mut pair.server),
+        client,
+        &mut pair.client,
+        server,
+        &mut pair.server,
         from,
         to,
         options.reads,

@@ -87,6 +87,6 @@ impl<T> fmt::Debug for Started<T> {
         f.debug_struct("Started")
             .field("status", &super::trace::status_name(self.status))
             .field("complete", &self.is_complete())
-            .finish()
+            .finish_non_exhaustive()
     }
 }

@@ -222,7 +222,7 @@ impl HostMemory for Iommu {
 
     fn write(&self, addr: u64, data: &[u8]) -> Result<(), DmaFault> {
         self.with(addr, data.len(), Access::ReadWrite, |at| {
-            memory::write_bytes(at, data)
+            memory::write_bytes(at, data);
         })
     }
 
