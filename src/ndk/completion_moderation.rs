@@ -5,7 +5,7 @@ use ndk_sys::{NTSTATUS, STATUS_INVALID_PARAMETER_MIX};
 /// An interval or a count without limit (`MAXULONG`).
 const UNLIMITED: u32 = u32::MAX;
 
-/// As the device takes it, see `docs/`, "CqCreate".
+/// As the device takes it, see `docs/`, "`CqCreate`".
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Moderation {
     /// Microseconds; 0: none.

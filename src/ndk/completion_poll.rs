@@ -61,7 +61,7 @@ impl Cq {
             self.take(room)
         };
         // Not more than there is room for, which is counted in 32 bits.
-        (count & u32::MAX as usize) as u32
+        (count & 0xFFFF_FFFF) as u32
     }
 
     #[expect(

@@ -16,6 +16,7 @@ use super::queues::Queues;
 use super::request::Completion;
 use crate::nic::Nic;
 use crate::nic::work_queue::completion_queue::CompletionQueue;
+use crate::nic::work_queue::log2_entries;
 use crate::os::lock::SpinLock;
 use crate::os::pool::{PoolArc, PoolBox, Pooled, Tag};
 use core::ffi::c_void;
@@ -242,12 +243,6 @@ impl Cq {
             next = self.arming.returned();
         }
     }
-}
-
-/// Logarithm of the entries in the ring of a queue that holds `depth` completions.
-pub(super) const fn log2_entries(depth: u32) -> u8 {
-    // At most 32.
-    depth.next_power_of_two().trailing_zeros() as u8
 }
 
 static DISPATCH: NDK_CQ_DISPATCH = NDK_CQ_DISPATCH {

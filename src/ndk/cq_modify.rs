@@ -1,11 +1,12 @@
 //! Changes of a completion queue that the device must know of: its ring, and its moderation.
 
 use super::completion_moderation::Moderation;
-use super::cq::{Cq, log2_entries};
+use super::cq::Cq;
 use super::device_object::{DeviceObject, number_of};
 use super::object::ObjectRef;
 use super::request::Completion;
 use crate::nic::work_queue::completion_queue::Segment;
+use crate::nic::work_queue::log2_entries;
 use crate::nic::{Outcome, Payload, Request, Submitted};
 use crate::os::pool::{PoolBox, Tag};
 use crate::status;

@@ -111,7 +111,7 @@ impl Qp {
     ) -> Result<(), NTSTATUS> {
         let opened = self.pair.send.open()?;
         let units = write(&self.send.ring, opened.start)?;
-        let kind = (post.kind & 0xFFFF) as u16;
+        let kind = (post.kind.cast_unsigned() & 0xFFFF) as u16;
         let producer = self.pair.send.finish(opened, units, post.request, kind);
         if post.flags & NDK_OP_FLAG_DEFER == 0 {
             self.pair.send.set_rung(producer);

@@ -20,7 +20,7 @@ const _: () = assert!(
 #[must_use]
 pub const fn send_flags(flags: u32) -> u8 {
     let mask = NDK_OP_FLAG_SILENT_SUCCESS | NDK_OP_FLAG_READ_FENCE | NDK_OP_FLAG_SEND_AND_SOLICIT_EVENT;
-    (flags & mask ^ NDK_OP_FLAG_SILENT_SUCCESS) as u8
+    (flags & mask & 0xFF ^ NDK_OP_FLAG_SILENT_SUCCESS) as u8
 }
 
 /// `WORK_*` of any other request, which asks for no event at the peer.
@@ -29,7 +29,7 @@ pub const fn work_flags(flags: u32) -> u8 {
     send_flags(flags & !NDK_OP_FLAG_SEND_AND_SOLICIT_EVENT)
 }
 
-/// `ACCESS_*` that a FAST_REG or BIND with these `NDK_OP_FLAG_*` grants. Remote write is two bits, of which one is local
+/// `ACCESS_*` that a fast registration or bind with these `NDK_OP_FLAG_*` grants. Remote write is two bits, of which one is local
 /// write (ndkpi.h): both must be set.
 #[must_use]
 pub const fn access_of(flags: u32) -> u32 {

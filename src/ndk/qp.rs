@@ -19,6 +19,7 @@ use crate::nic::work_queue::queue_pair::QueuePair;
 use crate::nic::{Health, Nic, Outcome, Payload, Request, Submitted};
 use crate::os::lock::SpinLock;
 use crate::os::pool::{PoolArc, PoolBox, Pooled, Tag};
+use core::ptr::NonNull;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use ndk_sys::{
     NDK_QP, NTSTATUS, STATUS_CONNECTION_ACTIVE, STATUS_CONNECTION_INVALID, STATUS_DEVICE_NOT_READY,
@@ -261,8 +262,8 @@ impl Qp {
 
     /// Whether it completes to `cq`.
     pub fn uses(&self, cq: &Cq) -> bool {
-        let is = |own: &ObjectRef<Cq>| core::ptr::eq::<Cq>(&**own, cq);
-        is(&self.initiator_cq) || is(&self.receive_cq)
+        let place = NonNull::from(cq);
+        self.initiator_cq.place() == place || self.receive_cq.place() == place
     }
 
     /// Claims it for a connector, which it keeps until [`Qp::end_connect`].

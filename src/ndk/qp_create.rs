@@ -10,6 +10,7 @@ use super::qp::{Parts, Qp};
 use super::srq::Srq;
 use crate::nic::Nic;
 use crate::nic::work_queue::doorbell::Doorbell;
+use crate::nic::work_queue::log2_entries;
 use crate::nic::work_queue::memory::RingMemory;
 use crate::nic::work_queue::queue_pair::{QueuePair, Receives};
 use crate::nic::work_queue::receive::ReceiveQueue;
@@ -59,47 +60,41 @@ impl Wanted {
     }
 }
 
-/// Logarithm of a ring that holds `entries`.
-const fn log2_of(entries: u32) -> u8 {
-    // At most 32.
-    entries.next_power_of_two().trailing_zeros() as u8
-}
-
 fn send_side(
     nic: &PoolArc<Nic>,
-    size: Size,
+    wanted: Size,
     inline: u32,
 ) -> Result<(SendSide, SendQueue<PoolSlice<Slot>>), NTSTATUS> {
     // Counting requests is enough then: so many of the largest ones fit.
-    let log2_blocks = log2_of(size.depth * max_blocks(size.max_sge, inline));
+    let log2_blocks = log2_entries(wanted.depth * max_blocks(wanted.max_sge, inline));
     let side = SendSide {
         ring: RingMemory::allocate(nic.dma(), log2_blocks, UNITS_PER_BLOCK)?,
         doorbell: Doorbell::unset(nic),
-        max_sge: size.max_sge,
+        max_sge: wanted.max_sge,
         max_inline: inline,
     };
     let slots = PoolSlice::from_fn(1 << log2_blocks, |index| {
-        Slot::new((index & u32::MAX as usize) as u32)
+        Slot::new(u32::try_from(index).unwrap_or(u32::MAX))
     })?;
-    Ok((side, SendQueue::new(slots, size.depth)))
+    Ok((side, SendQueue::new(slots, wanted.depth)))
 }
 
 type OwnReceives = (ReceiveSide, ReceiveQueue<PoolSlice<AtomicU64>>, u16);
 
-fn receive_side(nic: &PoolArc<Nic>, size: Size) -> Result<OwnReceives, NTSTATUS> {
+fn receive_side(nic: &PoolArc<Nic>, wanted: Size) -> Result<OwnReceives, NTSTATUS> {
     // The device wants room for one element, even if none is used.
-    let max_sge = u16::try_from(size.max_sge.max(1)).map_err(|_| STATUS_INVALID_PARAMETER)?;
+    let max_sge = u16::try_from(wanted.max_sge.max(1)).map_err(|_| STATUS_INVALID_PARAMETER)?;
     let entry_units =
         u32::try_from(receive_entry_size(max_sge)).map_err(|_| STATUS_INVALID_PARAMETER)? / UNIT;
-    let log2_entries = log2_of(size.depth);
+    let entries_log2 = log2_entries(wanted.depth);
     let side = ReceiveSide {
-        ring: RingMemory::allocate(nic.dma(), log2_entries, entry_units)?,
+        ring: RingMemory::allocate(nic.dma(), entries_log2, entry_units)?,
         doorbell: Doorbell::unset(nic),
         entry_units,
-        max_sge: size.max_sge,
+        max_sge: wanted.max_sge,
     };
-    let requests = PoolSlice::from_fn(1 << log2_entries, |_| AtomicU64::new(0))?;
-    Ok((side, ReceiveQueue::new(requests, size.depth), max_sge))
+    let requests = PoolSlice::from_fn(1 << entries_log2, |_| AtomicU64::new(0))?;
+    Ok((side, ReceiveQueue::new(requests, wanted.depth), max_sge))
 }
 
 /// Makes the object and the input of `CREATE_QP`.

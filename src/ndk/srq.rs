@@ -18,6 +18,7 @@ use super::srq_modify;
 use crate::nic::Nic;
 use crate::nic::work_queue::directory::Chunks;
 use crate::nic::work_queue::doorbell::Doorbell;
+use crate::nic::work_queue::log2_entries;
 use crate::nic::work_queue::memory::RingMemory;
 use crate::nic::work_queue::queue_pair::SharedSlots;
 use crate::nic::work_queue::shared::{self, MAX_SLOTS_LOG2};
@@ -128,12 +129,6 @@ struct Wanted {
     notification_context: *mut c_void,
 }
 
-/// Logarithm of a ring that holds `entries`.
-pub(super) const fn log2_of(entries: u32) -> u8 {
-    // At most 32.
-    entries.next_power_of_two().trailing_zeros() as u8
-}
-
 impl Srq {
     /// Makes the object and the input of `CREATE_SRQ`.
     fn prepare(pd: &ObjectRef<Pd>, wanted: &Wanted) -> Result<(ObjectRef<Self>, SrqCreate), NTSTATUS> {
@@ -149,7 +144,7 @@ impl Srq {
         let entry_units =
             u32::try_from(srq_entry_size(max_sge)).map_err(|_| STATUS_INVALID_PARAMETER)? / UNIT;
         let nic = pd.nic();
-        let ring = RingMemory::allocate(nic.dma(), log2_of(wanted.depth), entry_units)?;
+        let ring = RingMemory::allocate(nic.dma(), log2_entries(wanted.depth), entry_units)?;
         let input = SrqCreate {
             ring: ring.ring(),
             pdn: pd.number().into(),

@@ -3,8 +3,9 @@
 use super::device_object::DeviceObject;
 use super::object::ObjectRef;
 use super::request::Completion;
-use super::srq::{Srq, grow_slots, log2_of};
+use super::srq::{Srq, grow_slots};
 use super::srq_rules::{Change, plan};
+use crate::nic::work_queue::log2_entries;
 use crate::nic::work_queue::memory::RingMemory;
 use crate::nic::{Outcome, Payload, Request, Submitted};
 use crate::os::pool::{PoolBox, Tag};
@@ -66,7 +67,7 @@ fn prepare(srq: &Srq, change: &Change) -> Result<(PoolBox<Request<Modify>>, SrqM
     }
     if change.grows {
         grow_slots(srq.slots(), change.depth)?;
-        let ring = RingMemory::allocate(srq.nic().dma(), log2_of(change.depth), srq.entry_units)?;
+        let ring = RingMemory::allocate(srq.nic().dma(), log2_entries(change.depth), srq.entry_units)?;
         input.ring = ring.ring();
         mask |= SRQ_MODIFY_RING;
         let mut rings = srq.rings.lock();

@@ -15,8 +15,8 @@ use crate::os::pool::PoolArc;
 /// Units of 16 bytes in a completion.
 const UNITS_PER_COMPLETION: u32 = 2;
 static_assertions::const_assert_eq!(
-    UNITS_PER_COMPLETION * UNIT,
-    size_of::<vrnic_abi::cqe::Cqe>() as u32
+    (UNITS_PER_COMPLETION * UNIT) as usize,
+    size_of::<vrnic_abi::cqe::Cqe>()
 );
 
 /// A ring in memory that driver and device share.

@@ -25,3 +25,10 @@ pub mod doorbell;
 pub mod memory;
 #[cfg(windows)]
 pub mod queue_pair;
+
+/// Logarithm of the smallest ring that holds `entries`.
+#[must_use]
+pub const fn log2_entries(entries: u32) -> u8 {
+    // At most 32.
+    (entries.next_power_of_two().trailing_zeros() & 0xFF) as u8
+}

@@ -15,7 +15,7 @@ use vrnic_abi::wqe::{
 pub const UNIT: u32 = 16;
 /// Units of a basic block.
 pub const UNITS_PER_BLOCK: u32 = 4;
-const_assert_eq!(UNIT * UNITS_PER_BLOCK, BASIC_BLOCK as u32);
+const_assert_eq!((UNIT * UNITS_PER_BLOCK) as usize, BASIC_BLOCK);
 
 /// A scatter/gather element: the address, then the length in the lower and the key in the upper half of the second word.
 /// This is both a [`DataSegment`] and an `NDK_SGE`, so that neither is converted.
@@ -164,12 +164,9 @@ impl<R: Units> Stream<'_, R> {
             let (units, tail) = piece.as_chunks::<16>();
             if self.low.is_none() {
                 for unit in units {
-                    let value = u128::from_le_bytes(*unit);
-                    self.ring.store(
-                        self.unit,
-                        (value & u128::from(u64::MAX)) as u64,
-                        (value >> 64) as u64,
-                    );
+                    let (words, _) = unit.as_chunks::<8>();
+                    let [low, high] = [words[0], words[1]].map(u64::from_le_bytes);
+                    self.ring.store(self.unit, low, high);
                     self.unit = self.unit.wrapping_add(1);
                 }
                 rest = tail;
