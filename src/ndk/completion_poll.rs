@@ -55,13 +55,11 @@ impl Cq {
     )]
     #[inline(always)]
     fn poll<R: Record>(&self, room: &mut [MaybeUninit<R>]) -> u32 {
-        let count = if self.has_failed() {
+        if self.has_failed() {
             self.poll_failed(room)
         } else {
             self.take(room)
-        };
-        // Not more than there is room for, which is counted in 32 bits.
-        (count & 0xFFFF_FFFF) as u32
+        }
     }
 
     #[expect(
@@ -69,20 +67,19 @@ impl Cq {
         reason = "the fast path: each form of results gets code of its own"
     )]
     #[inline(always)]
-    fn take<R: Record>(&self, room: &mut [MaybeUninit<R>]) -> usize {
+    fn take<R: Record>(&self, room: &mut [MaybeUninit<R>]) -> u32 {
         let mut poll = self.queue.poll();
-        let mut count = 0;
         for place in room {
-            let Some(taken) = poll.next() else { break };
+            let Some(taken) = poll.take_next() else { break };
             let result = if taken.completion.is_receive() {
                 WorkResult::of_receive(&taken.completion)
             } else {
                 WorkResult::of_initiator(&taken.completion, NDK_OPERATION_TYPE::from(taken.ended.kind))
             };
             place.write(R::new(result, taken.pair.context, taken.ended.request));
-            count += 1;
         }
-        if poll.finish().is_err() {
+        let (count, result) = poll.finish();
+        if result.is_err() {
             self.set_broken();
         }
         count
@@ -91,9 +88,9 @@ impl Cq {
     /// The queue gets no more completions. What is in it is taken, and then what is outstanding is cancelled, once the device
     /// does nothing with it any more.
     #[cold]
-    fn poll_failed<R: Record>(&self, room: &mut [MaybeUninit<R>]) -> usize {
+    fn poll_failed<R: Record>(&self, room: &mut [MaybeUninit<R>]) -> u32 {
         let mut count = if self.is_broken() { 0 } else { self.take(room) };
-        for place in room.iter_mut().skip(count) {
+        for place in room.iter_mut().skip(count as usize) {
             let Some((pair, operation, request)) = self.next_outstanding() else {
                 break;
             };

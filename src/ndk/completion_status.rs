@@ -24,6 +24,7 @@ pub const fn status_of(status: WorkStatus, receive: bool) -> NTSTATUS {
 
 /// As [`status_of`]; not on the fast path.
 #[cold]
+#[inline(never)]
 const fn error_of(status: WorkStatus, receive: bool) -> NTSTATUS {
     match status {
         WorkStatus::FLUSHED => STATUS_CANCELLED,

@@ -20,7 +20,7 @@ const _: () = assert!(
 #[must_use]
 pub const fn send_flags(flags: u32) -> u8 {
     let mask = NDK_OP_FLAG_SILENT_SUCCESS | NDK_OP_FLAG_READ_FENCE | NDK_OP_FLAG_SEND_AND_SOLICIT_EVENT;
-    (flags & mask & 0xFF ^ NDK_OP_FLAG_SILENT_SUCCESS) as u8
+    (flags & mask & 0xFF) as u8 ^ WORK_SIGNALED
 }
 
 /// `WORK_*` of any other request, which asks for no event at the peer.

@@ -55,6 +55,7 @@ impl Segment {
     }
 
     /// As commands describe it.
+    #[must_use]
     pub fn ring(&self) -> Ring {
         self.ring.ring()
     }
@@ -136,6 +137,7 @@ impl CompletionQueue {
     }
 
     /// The ring, as commands describe it.
+    #[must_use]
     pub fn ring(&self) -> Ring {
         self.current().ring()
     }
@@ -315,6 +317,7 @@ impl CompletionQueue {
         reason = "the fast path, and called once for each form of results"
     )]
     #[inline(always)]
+    #[must_use]
     pub fn poll(&self) -> Poll<'_> {
         let first = self.consumer.load(Ordering::Relaxed);
         if !self.gone.load(Ordering::Acquire).is_null() {
@@ -327,6 +330,7 @@ impl CompletionQueue {
             pass: segment.pass(),
             first,
             index: first,
+            skipped: 0,
             result: Ok(()),
         }
     }
@@ -338,6 +342,7 @@ impl CompletionQueue {
     }
 
     /// Consumer side: all queue pairs, closed ones included.
+    #[must_use]
     pub fn pairs(&self) -> impl Iterator<Item = &QueuePair> {
         // SAFETY: as in `find`.
         self.pairs.iter().map(|pair| unsafe { pair.as_ref() })
@@ -353,6 +358,8 @@ pub struct Poll<'a> {
     first: u32,
     /// The next entry.
     index: u32,
+    /// Entries that were passed over.
+    skipped: u32,
     result: Result<(), Broken>,
 }
 
@@ -373,7 +380,7 @@ impl<'a> Poll<'a> {
         reason = "the fast path, and called once for each form of results"
     )]
     #[inline(always)]
-    pub fn next(&mut self) -> Option<Taken<'a>> {
+    pub fn take_next(&mut self) -> Option<Taken<'a>> {
         loop {
             if let Some(completion) = self.pass.read(&self.segment.ring, self.index)
                 && let Some(pair) = self.queue.find(completion.qpn())
@@ -388,6 +395,7 @@ impl<'a> Poll<'a> {
             }
             match self.queue.look_closer(self.index) {
                 Ok(Some(index)) => {
+                    self.skipped = self.skipped.wrapping_add(index.wrapping_sub(self.index));
                     self.index = index;
                     self.segment = self.queue.current();
                     self.pass = self.segment.pass();
@@ -401,18 +409,15 @@ impl<'a> Poll<'a> {
         }
     }
 
-    /// Gives the entries back to the device.
-    ///
-    /// # Errors
-    ///
-    /// [`Broken`]: the queue must not be polled any more.
+    /// Gives the entries back to the device. How many completions have been taken, and whether the queue may be polled again.
     #[inline]
-    pub fn finish(self) -> Result<(), Broken> {
+    pub fn finish(self) -> (u32, Result<(), Broken>) {
         if self.index != self.first {
             self.queue.consumer.store(self.index, Ordering::Relaxed);
             self.queue.consumed.store(self.index);
         }
-        self.result
+        let passed = self.index.wrapping_sub(self.first);
+        (passed.wrapping_sub(self.skipped), self.result)
     }
 }
 

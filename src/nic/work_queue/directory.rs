@@ -49,6 +49,7 @@ impl<T> Chunks<T> {
 
     /// The value at `index`, if there is one.
     #[inline]
+    #[must_use]
     pub fn get(&self, index: u32) -> Option<&T> {
         let piece = self.pieces.get((index >> CHUNK_LOG2) as usize)?;
         // SAFETY: a piece stays where it is until the array is dropped.
@@ -131,6 +132,7 @@ impl<T> Directory<T> {
 
     /// The object with this number.
     #[inline]
+    #[must_use]
     pub fn get(&self, number: u32) -> Option<NonNull<T>> {
         NonNull::new(self.0.get(number)?.load(Ordering::Acquire))
     }

@@ -28,6 +28,7 @@ unsafe impl Sync for Doorbell {}
 
 impl Doorbell {
     /// The doorbell of an object that has no number yet: ringing it does nothing.
+    #[must_use]
     pub fn unset(nic: &PoolArc<Nic>) -> Self {
         Self {
             word: AtomicPtr::new(from_ref(&NOWHERE).cast_mut()),

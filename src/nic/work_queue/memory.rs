@@ -59,11 +59,13 @@ impl RingMemory {
     }
 
     /// How many entries.
+    #[must_use]
     pub fn entries(&self) -> u32 {
         1 << self.log2_entries
     }
 
     /// As commands describe it.
+    #[must_use]
     pub fn ring(&self) -> Ring {
         self.buffer.ring(self.log2_entries)
     }

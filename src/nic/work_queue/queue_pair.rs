@@ -60,6 +60,7 @@ impl Pooled for QueuePair {
 impl QueuePair {
     /// A queue pair that the device does not have yet.
     /// `cqs` are the completion queues of its requests and of its receives.
+    #[must_use]
     pub fn new(
         context: u64,
         [send_cq, receive_cq]: [u32; 2],
@@ -78,6 +79,7 @@ impl QueuePair {
     }
 
     /// Its number.
+    #[must_use]
     pub fn number(&self) -> u32 {
         self.number.load(Ordering::Relaxed) & !CLOSED
     }
@@ -93,6 +95,7 @@ impl QueuePair {
     }
 
     /// See [`QueuePair::close`].
+    #[must_use]
     pub fn is_closed(&self) -> bool {
         self.number.load(Ordering::Relaxed) & CLOSED != 0
     }
@@ -109,6 +112,7 @@ impl QueuePair {
     }
 
     /// Whether what is outstanding can be given up.
+    #[must_use]
     pub fn is_quiet(&self) -> bool {
         self.quiet.load(Ordering::Acquire)
     }

@@ -10,6 +10,8 @@ use super::send::{Full, Impossible};
 #[derive(Debug)]
 pub struct ReceiveQueue<S> {
     requests: S,
+    /// Entries, less one.
+    mask: u32,
     depth: u32,
     posted: AtomicU32,
     retired: AtomicU32,
@@ -20,6 +22,7 @@ impl<S: Deref<Target = [AtomicU64]>> ReceiveQueue<S> {
     pub fn new(requests: S, depth: u32) -> Self {
         debug_assert!(requests.len().is_power_of_two() && depth as usize <= requests.len());
         Self {
+            mask: u32::try_from(requests.len()).unwrap_or(0).wrapping_sub(1),
             requests,
             depth,
             posted: AtomicU32::new(0),
@@ -28,8 +31,7 @@ impl<S: Deref<Target = [AtomicU64]>> ReceiveQueue<S> {
     }
 
     fn request(&self, index: u32) -> Option<&AtomicU64> {
-        self.requests
-            .get(index as usize & (self.requests.len().wrapping_sub(1)))
+        self.requests.get((index & self.mask) as usize)
     }
 
     /// Poster: the free-running index of the next entry.

@@ -13,8 +13,10 @@ use super::wqe::{Start, UNITS_PER_BLOCK};
 pub const MAX_DEPTH: u32 = 1 << 15;
 
 /// Most basic blocks between the starts of two requests.
-const MAX_BLOCKS_U32: u32 = 12;
-static_assertions::const_assert_eq!(MAX_BLOCKS_U32 as usize, vrnic_abi::wqe::MAX_BLOCKS);
+const MAX_BLOCKS: u32 = 12;
+static_assertions::const_assert_eq!(MAX_BLOCKS as usize, vrnic_abi::wqe::MAX_BLOCKS);
+/// In [`SendQueue::abandoned`]: it is set.
+const KNOWN: u64 = 1 << 32;
 
 /// What is remembered of the request that starts at one basic block.
 #[derive(Debug)]
@@ -70,6 +72,8 @@ struct Apart(#[expect(dead_code, reason = "only takes room")] [u64; 8]);
 #[derive(Debug)]
 pub struct SendQueue<S> {
     slots: S,
+    /// Slots, less one.
+    mask: u32,
     depth: u32,
     _poster: Apart,
     /// Basic block at which the next request starts.
@@ -81,8 +85,8 @@ pub struct SendQueue<S> {
     _poller: Apart,
     /// Requests that have ended.
     retired: AtomicU32,
-    /// The block behind the first one of the last request that has ended.
-    behind: AtomicU32,
+    /// The block behind the start of the request that was abandoned last, with [`KNOWN`].
+    abandoned: AtomicU64,
 }
 
 impl<S: Deref<Target = [Slot]>> SendQueue<S> {
@@ -91,6 +95,7 @@ impl<S: Deref<Target = [Slot]>> SendQueue<S> {
     pub fn new(slots: S, depth: u32) -> Self {
         debug_assert!(slots.len().is_power_of_two() && depth <= MAX_DEPTH);
         Self {
+            mask: u32::try_from(slots.len()).unwrap_or(0).wrapping_sub(1),
             slots,
             depth,
             _poster: Apart::default(),
@@ -99,13 +104,12 @@ impl<S: Deref<Target = [Slot]>> SendQueue<S> {
             rung: AtomicU32::new(0),
             _poller: Apart::default(),
             retired: AtomicU32::new(0),
-            behind: AtomicU32::new(0),
+            abandoned: AtomicU64::new(0),
         }
     }
 
     fn slot(&self, block: u32) -> Option<&Slot> {
-        self.slots
-            .get(block as usize & (self.slots.len().wrapping_sub(1)))
+        self.slots.get((block & self.mask) as usize)
     }
 
     /// Poster: begins a request.
@@ -179,7 +183,6 @@ impl<S: Deref<Target = [Slot]>> SendQueue<S> {
             return Err(Impossible);
         }
         let ended = (ahead & 0xFFFF) as u32 + 1;
-        self.behind.store(block.wrapping_add(1), Ordering::Relaxed);
         self.retired.store(retired.wrapping_add(ended), Ordering::Release);
         Ok(Ended {
             request,
@@ -187,14 +190,42 @@ impl<S: Deref<Target = [Slot]>> SendQueue<S> {
         })
     }
 
-    /// Poller: gives up the oldest outstanding request, for a device that completes nothing any more.
+    /// Poller: gives up the oldest outstanding request, for a device that completes nothing any more. The first call looks for
+    /// it from the newest one on, later ones go on from there.
     pub fn abandon_oldest(&self) -> Option<Ended> {
-        if self.posted.load(Ordering::Acquire) == self.retired.load(Ordering::Relaxed) {
+        let retired = self.retired.load(Ordering::Relaxed);
+        let outstanding = self.posted.load(Ordering::Acquire).wrapping_sub(retired);
+        if outstanding == 0 {
             return None;
         }
-        // The next request begins behind the blocks of the last one that was retired.
-        let from = self.behind.load(Ordering::Relaxed);
-        (0..MAX_BLOCKS_U32).find_map(|blocks| self.retire(from.wrapping_add(blocks)).ok())
+        let known = self.abandoned.load(Ordering::Relaxed);
+        let block = if known & KNOWN == 0 {
+            let newest = self.producer.load(Ordering::Relaxed);
+            (0..outstanding).try_fold(newest, |block, back| {
+                let sequence = retired.wrapping_add(outstanding - 1 - back);
+                self.search(
+                    (1..=MAX_BLOCKS).map(|blocks| block.wrapping_sub(blocks)),
+                    sequence,
+                )
+            })?
+        } else {
+            let first = (known & 0xFFFF_FFFF) as u32;
+            self.search((0..MAX_BLOCKS).map(|blocks| first.wrapping_add(blocks)), retired)?
+        };
+        self.abandoned
+            .store(u64::from(block.wrapping_add(1)) | KNOWN, Ordering::Relaxed);
+        self.retire(block).ok()
+    }
+
+    /// The first of these blocks at which the request with this place in the sequence starts.
+    fn search(&self, mut blocks: impl Iterator<Item = u32>, sequence: u32) -> Option<u32> {
+        blocks.find(|block| {
+            self.slot(*block).is_some_and(|slot| {
+                let place = slot.place.load(Ordering::Relaxed);
+                place & 0xFFFF_FFFF == u64::from(*block)
+                    && place >> 32 & 0xFFFF == u64::from(sequence & 0xFFFF)
+            })
+        })
     }
 }
 

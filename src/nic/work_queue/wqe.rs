@@ -320,8 +320,11 @@ pub const fn max_blocks(max_sge: u32, max_inline: u32) -> u32 {
     // A fast registration or a bind takes a block.
     (2 + data).div_ceil(UNITS_PER_BLOCK)
 }
+/// [`MAX_INLINE`], as consumers count.
+const MAX_INLINE_BYTES: u32 = 256;
+const_assert_eq!(MAX_INLINE_BYTES as usize, MAX_INLINE);
 const _: () = assert!(
-    max_blocks(32, MAX_INLINE as u32) as usize <= MAX_BLOCKS,
+    max_blocks(32, MAX_INLINE_BYTES) as usize <= MAX_BLOCKS,
     "the largest request that this driver can make"
 );
 
