@@ -342,7 +342,6 @@ impl CompletionQueue {
     }
 
     /// Consumer side: all queue pairs, closed ones included.
-    #[must_use]
     pub fn pairs(&self) -> impl Iterator<Item = &QueuePair> {
         // SAFETY: as in `find`.
         self.pairs.iter().map(|pair| unsafe { pair.as_ref() })
