@@ -479,16 +479,16 @@ fn posting_and_polling_work_at_dispatch() {
         assert_eq!(qp.write(3, &[own.whole()], address, token, 0), STATUS_SUCCESS);
         assert_eq!(qp.read(4, &[own.whole()], address, token, 0), STATUS_SUCCESS);
     });
-    let mut taken = Vec::new();
+    let mut done = Vec::new();
     crate::support::eventually("all complete", || {
         let results = duo
             .kernel()
             .run_at(DISPATCH_LEVEL, 0, || pair.client.initiator_cq.results_ex(8));
-        taken.extend(results.into_iter().map(|one| (one.context, one.status)));
-        taken.len() == 3
+        done.extend(results.into_iter().map(|one| (one.context, one.status)));
+        done.len() == 3
     });
     assert_eq!(
-        taken,
+        done,
         [(2, STATUS_SUCCESS), (3, STATUS_SUCCESS), (4, STATUS_SUCCESS)]
     );
     assert_good(&pair.server.receive_cq, 1);

@@ -69,10 +69,7 @@ fn a_listener_that_is_closed_refuses() {
     let duo = Duo::new();
     let (sender, queue) = channel();
     let sender = to_queue(sender);
-    let listener = duo
-        .server
-        .create_listener(move |connector| sender(connector))
-        .expect("a listener is made");
+    let listener = duo.server.create_listener(sender).expect("a listener is made");
     let address = server_address();
     listener.listen(address).expect("the address is free");
     let first = Attempt::new(&duo);
@@ -337,29 +334,29 @@ fn writing_where_only_reading_is_allowed_is_a_violation() {
 fn private_data_may_be_as_long_as_the_adapter_says() {
     let duo = Duo::new();
     let info = duo.client.info().expect("the adapter says what it can");
-    let (caller, callee) = (info.MaxCallerData as usize, info.MaxCalleeData as usize);
-    assert!(caller >= 56 && callee >= 148, "{caller} and {callee} bytes");
+    let (request, reply) = (info.MaxCallerData as usize, info.MaxCalleeData as usize);
+    assert!(request >= 56 && reply >= 148, "{request} and {reply} bytes");
     let (incoming, address) = listening(&duo);
     let attempt = Attempt::new(&duo);
     let server = server_end(&duo);
     assert_eq!(
-        attempt.start(address, &pattern(caller + 1)).wait(),
+        attempt.start(address, &pattern(request + 1)).wait(),
         Err(STATUS_INVALID_BUFFER_SIZE)
     );
-    let connecting = attempt.start(address, &pattern(caller));
+    let connecting = attempt.start(address, &pattern(request));
     let accepted = next(&incoming);
     let data = accepted.connection_data().expect("the data of the request");
-    assert_eq!(data.private_data[..caller], pattern(caller));
+    assert_eq!(data.private_data[..request], pattern(request));
     let accept =
         |length| accepted.start_accept(&server.qp, &ConnectOptions::with_data(&pattern(length)), None);
-    assert_eq!(accept(callee + 1).wait(), Err(STATUS_INVALID_BUFFER_SIZE));
-    let accepting = accept(callee);
+    assert_eq!(accept(reply + 1).wait(), Err(STATUS_INVALID_BUFFER_SIZE));
+    let accepting = accept(reply);
     assert_eq!(connecting.wait(), Ok(()));
     let data = attempt
         .connector
         .connection_data()
         .expect("the data of the accept");
-    assert_eq!(data.private_data[..callee], pattern(callee));
+    assert_eq!(data.private_data[..reply], pattern(reply));
     assert_eq!(attempt.connector.complete_connect(None), Ok(()));
     assert_eq!(accepting.wait(), Ok(()));
 }
@@ -563,7 +560,7 @@ fn a_send_without_a_receive_times_out() {
     for context in [1, 2] {
         assert_eq!(pair.client.qp.send(context, &[source.whole()], 0), STATUS_SUCCESS);
     }
-    let results = pair.client.initiator_cq.wait_for(2, Duration::from_secs(60));
+    let results = pair.client.initiator_cq.wait_for(2, Duration::from_mins(1));
     let statuses: Vec<_> = results.iter().map(|one| (one.context, one.status)).collect();
     assert_eq!(statuses, [(1, STATUS_IO_TIMEOUT), (2, STATUS_CANCELLED)]);
 }
