@@ -69,14 +69,14 @@ pub struct Config {
 }
 
 impl Config {
-    /// The defaults. A peer that does not exist is given up after 26 s (16 times 1.6 s).
+    /// The defaults. A peer that does not exist is given up after 13 s (8 times 1.6 s).
     #[must_use]
     pub const fn new(secret: [u64; 2], ca_guid: u64) -> Self {
         Self {
             secret,
             ca_guid,
             response_timeout: Timeout::truncated(18),
-            max_retries: MaxCmRetries::truncated(15),
+            max_retries: MaxCmRetries::truncated(7),
             packet_life_time: Timeout::truncated(16),
             mra_service_timeout: DEFAULT_MRA_SERVICE_TIMEOUT,
             path_mtu: Mtu::B1024,

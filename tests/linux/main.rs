@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `reject` | what a consumer rejects, in every way |
 //! | `tools` | rping, ucmatose and perftest, either side as server |
-//! | `wire` | a wire that loses and reorders, a peer that dies and comes back, a thousand connects |
+//! | `wire` | a peer that dies and comes back, a thousand connects |
 
 mod reject;
 mod support;

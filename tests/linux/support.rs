@@ -19,7 +19,7 @@ pub const LIMIT: Duration = Duration::from_mins(2);
 pub struct Setup {
     /// Names the folder of the run.
     pub name: &'static str,
-    /// The guest's Ethernet MTU: 1500 gives RoCE packets of 1024 bytes, 9000 of 4096.
+    /// The Ethernet MTU of the wire: 1500 gives RoCE packets of 1024 bytes, 9000 of 4096.
     pub mtu: u16,
     /// What the wire does to frames.
     pub impairment: Impairment,
@@ -44,6 +44,8 @@ impl Bench {
         let pcap = Arc::new(Pcap::create(&dir.join("run.pcap"))?);
         let mut config = MachineConfig::new(image_from_env().map_err(anyhow::Error::msg)?);
         config.wire.impairment = setup.impairment;
+        // All stations of a link have the same MTU.
+        config.adapters[0].nic.mtu = setup.mtu;
         let machine = Machine::start(config)?;
         machine.hub().tap(pcap.clone());
         let ndk = machine

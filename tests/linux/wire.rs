@@ -1,7 +1,7 @@
-//! A wire that loses and reorders, a peer that dies and comes back, a thousand connects.
+//! A peer that dies and comes back, a thousand connects.
 
 use crate::support::{Bench, LIMIT, Setup, step};
-use crate::tools::{all_tools, no_more};
+use crate::tools::no_more;
 use anyhow::{Context, Result, ensure};
 use ndk_sys::{STATUS_CANCELLED, STATUS_CONNECTION_REFUSED, STATUS_IO_TIMEOUT, STATUS_SUCCESS};
 use ntbench::apps::node::{Node, Region};
@@ -15,32 +15,9 @@ use xtask::peer::{Listen, Reply};
 
 const PORT: u16 = 7700;
 const LINUX: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::new(10, 77, 0, 2)), PORT);
-const SIZE: usize = 32 * 1024;
 
 fn ours(port: u16) -> SocketAddr {
     (NIC_IPV4, port).into()
-}
-
-/// Judges with Linux: loss and reordering
-#[test]
-fn the_tools_of_linux_agree_over_a_wire_that_loses_and_reorders() -> Result<()> {
-    let bench = Bench::boot(&Setup {
-        name: "linux-loss",
-        mtu: 1500,
-        impairment: Impairment {
-            seed: 7,
-            loss: 0.01,
-            reordering: 0.01,
-            ..Impairment::default()
-        },
-    })?;
-    all_tools(&bench)?;
-    let wire = bench.machine.hub().statistics();
-    ensure!(
-        wire.lost > 10 && wire.reordered > 10,
-        "the wire was too good: {wire:?}"
-    );
-    bench.finish(no_more)
 }
 
 /// Judges with Linux: peer killed, peer rebooted
@@ -59,22 +36,21 @@ fn a_peer_that_dies_ends_its_connections_and_comes_back() -> Result<()> {
     bench.finish(no_more)
 }
 
-/// Linux sends us messages until it is killed; its kernel then disconnects.
+/// Linux's program is killed in the middle of a transfer; its kernel then disconnects.
 fn program_killed(bench: &Bench) -> Result<()> {
-    let (node, region) = endless(bench, "kill -9 $!")?;
+    let (node, region) = transfer(bench, "kill -9 $!")?;
     let deadline = Instant::now() + LIMIT;
     while !node.is_disconnected() {
         ensure!(Instant::now() < deadline, "no disconnect event");
         std::thread::sleep(Duration::from_millis(20));
     }
-    ensure!(!node.receives.results(1).is_empty(), "nothing had arrived");
     drop(region);
     Ok(())
 }
 
 /// QEMU is killed: nobody disconnects, and what we send is never acknowledged.
 fn guest_killed(bench: &mut Bench) -> Result<Node> {
-    let (mut node, region) = endless(bench, "wait")?;
+    let (mut node, region) = transfer(bench, "wait")?;
     bench.kill_linux();
     let sge = [region.sge(0, 64)];
     let status = node.qp.send(1, &sge, 0);
@@ -93,25 +69,25 @@ fn guest_killed(bench: &mut Bench) -> Result<Node> {
             status_name(result.status)
         );
     }
-    // The peer does not answer the disconnect request either.
-    let disconnected = node.disconnect();
-    ensure!(disconnected.is_err(), "nobody has agreed to disconnect");
+    // The connection is lost: the consumer has been told, and has nobody to wait for when it disconnects.
+    ensure!(node.is_disconnected(), "no disconnect event");
+    node.disconnect()?;
     Ok(node)
 }
 
-/// A connection from a program in the guest that goes on sending to us; `then` is what the guest's shell does once it runs.
-fn endless(bench: &Bench, then: &str) -> Result<(Node, Region)> {
-    const DEPTH: u32 = 64;
+/// A connection from a program in the guest that wants a thousand messages and has got some; `then` is what the guest's shell
+/// does a while after it has started.
+fn transfer(bench: &Bench, then: &str) -> Result<(Node, Region)> {
     let incoming = bench.listen(ours(PORT))?;
     let client = format!("ucmatose -s {NIC_IPV4} -p {PORT} -C 1000 -S 1000");
-    let running = bench.linux().start(&format!("{client} & sleep 2; {then}"))?;
-    let mut node = Node::new(&bench.ndk, DEPTH).context("the queues")?;
-    let region = Region::new(&node.pd, SIZE).context("the region")?;
-    for slot in 0..DEPTH {
-        node.post_receive(slot.into(), &region, 0, 1000)?;
-    }
+    let running = bench.linux().start(&format!("{client} & sleep 3; {then}"))?;
+    let mut node = Node::new(&bench.ndk, 64).context("the queues")?;
+    let region = Region::new(&node.pd, 1000).context("the region")?;
     let connector = incoming.next_within(LIMIT).context("no connection comes")?;
     node.accept(connector)?;
+    for _ in 0..10 {
+        node.send(&region, 0, 1000)?;
+    }
     drop(running);
     Ok((node, region))
 }

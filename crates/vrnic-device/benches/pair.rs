@@ -70,7 +70,12 @@ impl Pair {
 fn pair(criterion: &mut Criterion) {
     let mut pair = Pair::new();
     let mut group = criterion.benchmark_group("two NICs");
-    for (name, length) in [("64 B", 64), ("4 KiB", 4096), ("64 KiB", 0x1_0000), ("256 KiB", LENGTH)] {
+    for (name, length) in [
+        ("64 B", 64),
+        ("4 KiB", 4096),
+        ("64 KiB", 0x1_0000),
+        ("256 KiB", LENGTH),
+    ] {
         let remote = RemoteSegment {
             addr: pair.memory[1].into(),
             key: pair.keys[1].into(),
@@ -80,7 +85,9 @@ fn pair(criterion: &mut Criterion) {
         group.throughput(Throughput::Bytes(length as u64));
         for (what, opcode) in [("WRITE", WorkOpcode::WRITE), ("READ", WorkOpcode::READ)] {
             let request = Request::new(opcode, &[remote.as_bytes()], &[local]);
-            group.bench_function(format!("{what} {name}"), |bencher| bencher.iter(|| pair.request(&request)));
+            group.bench_function(format!("{what} {name}"), |bencher| {
+                bencher.iter(|| pair.request(&request))
+            });
         }
         let request = Request::new(WorkOpcode::SEND, &[], &[local]);
         let sge = (pair.memory[1], u32::try_from(length).unwrap(), pair.keys[1]);

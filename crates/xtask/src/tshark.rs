@@ -24,6 +24,8 @@ pub fn decode(pcap: &Path, filter: &str, fields: &[&str]) -> Result<Vec<Row>> {
         .args(["-T", "fields", "-E", "separator=/t", "-E", "occurrence=a"]);
     // RoCEv2 over IPv6 has no UDP checksum (annex A17 of the IBTA specification); Wireshark objects unless told so.
     command.args(["-o", "udp.ignore_ipv6_zero_checksum:TRUE"]);
+    // Otherwise it takes the payload of some SENDs for a remote procedure call, and finds it malformed.
+    command.args(["--disable-protocol", "rpcordma"]);
     command.args(["-E", &format!("aggregator={SEPARATOR}")]);
     if !filter.is_empty() {
         command.args(["-Y", filter]);

@@ -1,4 +1,5 @@
-//! `ucmatose`: both sides send a number of messages of a size that they have agreed on beforehand, and wait for as many.
+//! `ucmatose`: both sides send a number of messages of a size that they have agreed on beforehand, and wait for as many. Then the
+//! server disconnects.
 
 use super::node::{Node, Region};
 use super::{AppError, Result, posted};
@@ -55,7 +56,7 @@ impl Session {
     }
 }
 
-/// Serves one connection, and waits until the client disconnects.
+/// Serves one connection.
 ///
 /// # Errors
 /// Something fails.
@@ -63,13 +64,10 @@ pub fn serve(ndk: &Adapter, connector: Connector, exchange: Exchange) -> Result<
     let mut session = Session::new(ndk, exchange)?;
     session.node.accept(connector)?;
     session.run()?;
-    if session.node.received()?.is_some() {
-        return Err(AppError::Nonsense("more messages than agreed on".to_owned()));
-    }
     session.node.disconnect()
 }
 
-/// Connects to a server, exchanges messages with it and disconnects.
+/// Connects to a server, exchanges messages with it, and waits until it disconnects.
 ///
 /// # Errors
 /// Something fails.
@@ -77,5 +75,8 @@ pub fn run(ndk: &Adapter, source: SocketAddr, target: SocketAddr, exchange: Exch
     let mut session = Session::new(ndk, exchange)?;
     session.node.connect(ndk, source, target, &[])?;
     session.run()?;
+    if session.node.received()?.is_some() {
+        return Err(AppError::Nonsense("more messages than agreed on".to_owned()));
+    }
     session.node.disconnect()
 }

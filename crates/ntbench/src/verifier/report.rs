@@ -80,7 +80,8 @@ impl Violation {
         self.stacks
             .insert(0, ("driver stack".to_owned(), StackTrace::capture()));
         if let Some(refused) = super::faults::last() {
-            self.stacks.push(("the last resource that was refused".to_owned(), refused));
+            self.stacks
+                .push(("the last resource that was refused".to_owned(), refused));
         }
         eprintln!("{}", self.machine_line());
         // The stack here may be a kernel stack or a signal stack, too small for reading a PDB.

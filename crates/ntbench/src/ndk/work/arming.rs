@@ -17,7 +17,10 @@ pub(super) enum Wrong {
 }
 
 /// See the module.
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact that changes on its own")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact that changes on its own"
+)]
 #[derive(Debug, Default)]
 pub(super) struct Arming {
     /// Armings that may still be followed by a notification of their own. Two that are merged are counted twice: the first
