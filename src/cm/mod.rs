@@ -54,6 +54,11 @@ mod table;
 mod timer;
 
 #[cfg(test)]
+#[expect(
+    clippy::large_types_passed_by_value,
+    clippy::large_enum_variant,
+    reason = "messages by value keep the tests short"
+)]
 mod tests;
 
 pub use active::{CompleteError, Connect, ConnectError};

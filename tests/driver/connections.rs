@@ -37,9 +37,9 @@ fn two() -> Two {
     };
     let (client, server) = (open(0), open(1));
     Two {
-        machine,
         client,
         server,
+        machine,
     }
 }
 

@@ -529,11 +529,11 @@ fn instructions_of_the_fast_path() {
     let source = Memory::new(64);
     let (qp, cq) = (&pair.client.qp, &pair.client.initiator_cq);
     let (sge, inline) = ([from.sge(0, 64)], [source.inline_sge(0, 64)]);
-    let (address, token) = (to.memory.va(), to.mr.remote_token());
+    let (address, key) = (to.memory.va(), to.mr.remote_token());
     for context in 0..2 {
         assert_eq!(pair.server.qp.receive(context, &[to.sge(0, 64)]), STATUS_SUCCESS);
     }
-    let cost = |what: &str, limit: u64, post: &dyn Fn() -> NTSTATUS| {
+    let check = |what: &str, limit: u64, post: &dyn Fn() -> NTSTATUS| {
         let (status, instructions) = count_instructions(post);
         assert_eq!(status, STATUS_SUCCESS, "{what}");
         assert!(
@@ -541,13 +541,11 @@ fn instructions_of_the_fast_path() {
             "{what}: {instructions} instructions, {limit} at most"
         );
     };
-    cost("SEND", 195, &|| qp.send(1, &sge, 0));
-    cost("inline SEND", 342, &|| qp.send(2, &inline, NDK_OP_FLAG_INLINE));
+    check("SEND", 195, &|| qp.send(1, &sge, 0));
+    check("inline SEND", 342, &|| qp.send(2, &inline, NDK_OP_FLAG_INLINE));
     let silent = NDK_OP_FLAG_DEFER | NDK_OP_FLAG_SILENT_SUCCESS;
-    cost("deferred WRITE", 138, &|| {
-        qp.write(3, &sge, address, token, silent)
-    });
-    cost("WRITE", 206, &|| qp.write(4, &sge, address, token, 0));
+    check("deferred WRITE", 138, &|| qp.write(3, &sge, address, key, silent));
+    check("WRITE", 206, &|| qp.write(4, &sge, address, key, 0));
     let mut taken = Vec::new();
     eventually("one is there", || {
         let (results, instructions) = count_instructions(|| cq.results(1));

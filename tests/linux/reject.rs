@@ -24,7 +24,7 @@ const CONSUMER_DEFINED: i32 = 28;
 const INVALID_SERVICE_ID: i32 = 8;
 
 /// Judges with Linux: reject by us, IPv6
-/// Judges functions: NdkReject, NdkListen, NdkGetConnectionData
+/// Judges functions: `NdkReject`, `NdkListen`, `NdkGetConnectionData`
 #[test]
 fn linux_sees_what_the_consumer_decides() -> Result<()> {
     let bench = Bench::boot(&Setup {

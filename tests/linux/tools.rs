@@ -8,7 +8,6 @@ use ntbench::apps::rping;
 use ntbench::machine::{NIC_IPV4, NIC_IPV6};
 use ntbench::wire::Impairment;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::Path;
 use std::thread;
 use std::time::Duration;
 use xtask::peer::guest::Finished;
@@ -20,13 +19,13 @@ const PORT: u16 = 7600;
 /// How long a server in the guest gets until it listens; a client that comes too early is refused and comes again.
 const START: Duration = Duration::from_secs(20);
 
-/// Judges with Linux: rping, ucmatose, ib_send_bw, ib_read_bw, ib_write_bw, ib_send_lat, ib_read_lat, ib_write_lat, MTU 1024, IPv6
+/// Judges with Linux: rping, ucmatose, `ib_send_bw`, `ib_read_bw`, `ib_write_bw`, `ib_send_lat`, `ib_read_lat`, `ib_write_lat`, MTU 1024, IPv6
 #[test]
 fn the_tools_of_linux_agree_with_packets_of_1024_bytes() -> Result<()> {
     run("linux-tools-1024", 1500)
 }
 
-/// Judges with Linux: rping, ucmatose, ib_send_bw, ib_read_bw, ib_write_bw, ib_send_lat, ib_read_lat, ib_write_lat, MTU 4096
+/// Judges with Linux: rping, ucmatose, `ib_send_bw`, `ib_read_bw`, `ib_write_bw`, `ib_send_lat`, `ib_read_lat`, `ib_write_lat`, MTU 4096
 #[test]
 fn the_tools_of_linux_agree_with_packets_of_4096_bytes() -> Result<()> {
     run("linux-tools-4096", 9000)
@@ -39,16 +38,11 @@ fn run(name: &'static str, mtu: u16) -> Result<()> {
         impairment: Impairment::default(),
     })?;
     all_tools(&bench)?;
-    bench.finish(no_more)
-}
-
-/// The general judgement of a capture is enough.
-pub fn no_more(_: &Path) -> Result<()> {
-    Ok(())
+    bench.finish(|_| Ok(()))
 }
 
 /// Every tool once in each role.
-pub fn all_tools(bench: &Bench) -> Result<()> {
+fn all_tools(bench: &Bench) -> Result<()> {
     for (ours, theirs) in [
         (IpAddr::from(NIC_IPV4), LINUX_IPV4),
         (NIC_IPV6.into(), LINUX_IPV6),

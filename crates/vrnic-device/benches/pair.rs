@@ -86,7 +86,7 @@ fn pair(criterion: &mut Criterion) {
         for (what, opcode) in [("WRITE", WorkOpcode::WRITE), ("READ", WorkOpcode::READ)] {
             let request = Request::new(opcode, &[remote.as_bytes()], &[local]);
             group.bench_function(format!("{what} {name}"), |bencher| {
-                bencher.iter(|| pair.request(&request))
+                bencher.iter(|| pair.request(&request));
             });
         }
         let request = Request::new(WorkOpcode::SEND, &[], &[local]);

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Arg, ArgMatches};
 
 use crate::cargo::{build_bench, cargo, record};
-use crate::conformance::{self, results::Results};
+use crate::conformance;
 use crate::driver::{self, Image, Profile, succeed};
 use crate::packages;
 use crate::paths;
@@ -63,7 +63,7 @@ pub fn test(arguments: &ArgMatches) -> Result<()> {
     if !status.success() {
         bail!("cargo test failed ({status})");
     }
-    conformance::check(&Results::parse(&output), false)
+    Ok(())
 }
 
 /// Checks formatting and lints.

@@ -157,7 +157,11 @@ fn the_rep_is_repeated_by_time_and_by_request() {
     };
     assert_eq!(again, rep);
     for _ in 0..15 {
-        assert!(bench.pass(INTERVAL - Duration::from_millis(1)).is_empty());
+        assert!(
+            bench
+                .pass(INTERVAL.saturating_sub(Duration::from_millis(1)))
+                .is_empty()
+        );
         let Some(Seen::Sent(_, again)) = bench.pass(Duration::from_millis(1)).pop() else {
             panic!("no REP")
         };

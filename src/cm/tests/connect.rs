@@ -164,7 +164,11 @@ fn the_req_is_repeated_until_nobody_can_be_there() {
     let mut bench = Bench::idle(4);
     let (id, req) = bench.connect(1);
     for _ in 0..15 {
-        assert!(bench.pass(INTERVAL - Duration::from_millis(1)).is_empty());
+        assert!(
+            bench
+                .pass(INTERVAL.saturating_sub(Duration::from_millis(1)))
+                .is_empty()
+        );
         let mut seen = bench.pass(Duration::from_millis(1));
         match seen.pop() {
             Some(Seen::Sent(to, mad)) => assert_eq!((to, mad), (peer(1), req)),

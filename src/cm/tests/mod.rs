@@ -378,14 +378,14 @@ fn dreq(theirs: u32, ours: CommId) -> CmMad {
 }
 
 /// A peer answers our DREQ.
-fn drep(dreq: &CmMad) -> CmMad {
-    let (ours, theirs) = (dreq.message.local_comm_id(), dreq.message.remote_comm_id());
+fn drep(to: &CmMad) -> CmMad {
+    let (ours, theirs) = (to.message.local_comm_id(), to.message.remote_comm_id());
     let drep = Drep {
         local_comm_id: theirs.expect("a DREQ has one"),
         remote_comm_id: ours,
         ..Drep::default()
     };
-    CmMad::new(dreq.transaction_id, drep)
+    CmMad::new(to.transaction_id, drep)
 }
 
 /// A peer rejects what we call `ours`.

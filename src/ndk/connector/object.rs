@@ -137,11 +137,17 @@ unsafe impl Send for Connector {}
 
 impl Connector {
     /// `NdkCreateConnector`: a connector that may connect later.
+    ///
+    /// # Errors
+    /// No memory.
     pub fn new(adapter: ObjectRef<Adapter>) -> Result<ObjectRef<Self>, OutOfMemory> {
         Self::with(adapter, Core::new(Machine::idle()))
     }
 
     /// The connector of an incoming request.
+    ///
+    /// # Errors
+    /// No memory.
     pub fn incoming(request: ConnectRequest<ObjectRef<Listener>>) -> Result<ObjectRef<Self>, OutOfMemory> {
         let adapter = request.listener.adapter().clone();
         let most = adapter.provider().read_limits();
@@ -227,6 +233,7 @@ impl Connector {
     }
 
     /// Gives an endpoint back that has been taken out. Without a lock: an antecedent may end with it.
+    #[expect(clippy::needless_pass_by_value, reason = "what has been taken out is used up")]
     pub(super) fn release_endpoint(&self, endpoint: Endpoint) {
         if let Endpoint::Own(local) = endpoint {
             self.provider().unbind(local);

@@ -71,7 +71,7 @@ impl Connector {
         let action = request.payload.action;
         let result = match outcome {
             Ok(_) => Ok(()),
-            Err(error) => Err(failure(action, &error)),
+            Err(error) => Err(failure(action, error)),
         };
         let mut core = connector.core.lock();
         core.change = Some(request);
@@ -103,8 +103,8 @@ impl Connector {
     }
 }
 
-fn failure(action: QpAction, error: &CommandError) -> ndk_sys::NTSTATUS {
-    let status = status::of_command_error(error).status;
+fn failure(action: QpAction, error: CommandError) -> ndk_sys::NTSTATUS {
+    let status = status::of_command_error(&error).status;
     if status == STATUS_INTERNAL_ERROR {
         wdk::println!("vrnic: MODIFY_QP ({action:?}) failed: {error:?}");
     }

@@ -243,8 +243,10 @@ pub(super) fn now() -> Duration {
 }
 
 /// The EUI-64 that belongs to a MAC address.
-fn ca_guid([a, b, c, d, e, f]: [u8; 6]) -> u64 {
-    u64::from_be_bytes([a ^ 2, b, c, 0xff, 0xfe, d, e, f])
+fn ca_guid(mac: [u8; 6]) -> u64 {
+    let [vendor @ .., x, y, z] = mac;
+    let [first, second, third] = vendor;
+    u64::from_be_bytes([first ^ 2, second, third, 0xff, 0xfe, x, y, z])
 }
 
 /// Makes connection ids and hash chains hard to guess from outside: when this driver started and where its memory is.

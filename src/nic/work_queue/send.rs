@@ -230,6 +230,7 @@ impl<S: Deref<Target = [Slot]>> SendQueue<S> {
 }
 
 #[cfg(test)]
+#[expect(clippy::single_match_else, reason = "a post has two outcomes")]
 mod tests {
     use super::*;
     use proptest::prelude::*;

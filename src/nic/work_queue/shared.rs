@@ -186,6 +186,7 @@ impl<T: Table> Slots<T> {
 }
 
 #[cfg(test)]
+#[expect(clippy::single_match_else, reason = "a post has two outcomes")]
 mod tests {
     use super::*;
     use proptest::prelude::*;
@@ -262,8 +263,8 @@ mod tests {
             for _ in 0..2 {
                 scope.spawn(|| {
                     loop {
-                        let received = receiver.lock().expect("not poisoned").recv();
-                        let Ok(cookie) = received else { return };
+                        let next = receiver.lock().expect("not poisoned").recv();
+                        let Ok(cookie) = next else { return };
                         sum.fetch_add(slots.retire(cookie).expect("outstanding"), Ordering::Relaxed);
                     }
                 });

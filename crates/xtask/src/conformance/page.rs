@@ -9,9 +9,9 @@ use super::sources::{Claim, Kind};
 
 const INTRODUCTION: &str = "# Conformance
 
-What is judged, by which test, and how that ended in the last run of all tests. `./x test` checks this page, and `./x conformance --write` writes
+What is judged, by which test, and how that ended in the last run of all tests. `./x conformance` checks this page after `./x test`, and with `--write` it writes
 it from what the tests say in their documentation and from their results. A function, scenario or program that no passing test judges makes
-`./x test` fail.
+`./x conformance` fail.
 ";
 
 const SECTIONS: &[(Kind, &str, &str)] = &[

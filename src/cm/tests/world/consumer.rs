@@ -336,7 +336,7 @@ impl World<'_> {
                 connector.phase = Phase::Abandoned;
             }
             Err(RejectError::InvalidState) => {
-                assert!(!may && connector.phase != Phase::Abandoned, "it is held")
+                assert!(!may && connector.phase != Phase::Abandoned, "it is held");
             }
             Err(RejectError::TooLong) => panic!("four bytes"),
         }

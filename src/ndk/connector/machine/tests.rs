@@ -339,6 +339,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 /// Carries actions out, and checks each.
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct World {
     next_request: u32,
     open: Vec<u32>,
