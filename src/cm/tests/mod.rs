@@ -65,6 +65,7 @@ impl Bench {
     fn idle(capacity: usize) -> Self {
         let config = Config {
             mra_service_timeout: MRA,
+            max_retries: RETRIES,
             ..Config::new([11, 12], CA_GUID)
         };
         let slots = (0..capacity).map(|_| Slot::default()).collect();
