@@ -1,5 +1,5 @@
 //! Cache-aware rundown protection. On Windows each processor has a counter of its own; here it is the plain
-//! `EX_RUNDOWN_REF` of [`sync`], which is as fast as the bench needs.
+//! `EX_RUNDOWN_REF` of `sync`, which is as fast as the bench needs.
 
 use super::pool;
 use super::sync::{

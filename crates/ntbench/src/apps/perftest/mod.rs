@@ -1,7 +1,7 @@
 //! perftest's programs with `-R`: `ib_send_bw`, `ib_read_bw`, `ib_write_bw`, `ib_send_lat`, `ib_read_lat`, `ib_write_lat`.
 //!
 //! A client makes two connections to the same port: one for control messages, and one for the test. The control messages come in
-//! pairs, the client's first: version, parameters, then [`Destination`]s, which name the memory of the test and keep both sides in
+//! pairs, the client's first: version, parameters, then `Destination`s, which name the memory of the test and keep both sides in
 //! step, and for some tests the results. A server can give most of them back as they came: both sides must have the same
 //! parameters. The facts are from perftest's source, version 6.06.
 
