@@ -66,7 +66,7 @@ fn all_tools(bench: &Bench) -> Result<()> {
             verb,
             latency,
             iterations: if latency { 20 } else { 100 },
-            size: if latency { 64 } else { 16 * 1024 + 1 },
+            size: if latency { 64 } else { 16 * 1024 },
         };
         step(&format!("{program} from Linux"), || {
             perftest_to_us(bench, program, test)
