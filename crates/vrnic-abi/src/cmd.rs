@@ -140,12 +140,16 @@ open_enum! {
         CREATE_ETH_QUEUE = 0x0300,
         /// Input [`crate::resource::ObjectNumber`].
         DESTROY_ETH_QUEUE = 0x0301,
-        /// Input [`crate::eth::EthConfig`]: filter, MTU, offloads.
+        /// Input [`crate::eth::EthConfig`]: filter, MTU, address, VLAN tags.
         SET_ETH_CONFIG = 0x0302,
         /// In: [`crate::eth::RssTable`].
         SET_RSS = 0x0303,
-        /// In: up to 680 multicast addresses of 6 bytes; `mailbox_len` says how many.
+        /// In: up to [`crate::eth::MAX_MULTICAST`] multicast addresses of 6 bytes; `mailbox_len` says how many.
         SET_MULTICAST = 0x0304,
+        /// Input [`crate::eth::EthQueueModify`]: moderation.
+        MODIFY_ETH_QUEUE = 0x0305,
+        /// Input [`crate::resource::ObjectNumber`]; out: [`crate::eth::EthQueueCreate`] as in force.
+        QUERY_ETH_QUEUE = 0x0306,
     }
 }
 

@@ -74,9 +74,9 @@ pub const CM_CONSUMER: u64 = 0x1C_0000;
 /// Written by the device only: not zero while it sleeps and wants [`crate::regs::KICK`].
 pub const SLEEP: u64 = 0x1C_0040;
 
-/// Ethernet queue doorbells: [`ETH_STRIDE`] bytes for each queue pair number.
+/// Ethernet queue doorbells: [`ETH_STRIDE`] bytes for each Ethernet queue number.
 pub const ETH: u64 = 0x1D_0000;
-/// Bytes between the doorbells of two Ethernet queue pairs.
+/// Bytes between the doorbells of two Ethernet queues.
 pub const ETH_STRIDE: u64 = 16;
 /// In an Ethernet doorbell: producer index of the transmit ring.
 pub const ETH_TX_PRODUCER: u64 = 0;
@@ -84,14 +84,19 @@ pub const ETH_TX_PRODUCER: u64 = 0;
 pub const ETH_RX_PRODUCER: u64 = 4;
 /// In an Ethernet doorbell: consumer index of the completion ring.
 pub const ETH_CONSUMER: u64 = 8;
-/// In an Ethernet doorbell: arm word, as [`EQ_ARM`].
+/// In an Ethernet doorbell: arm word. Zero: not armed. With [`ETH_ARMED`]: the device sends one event as soon as there is a completion
+/// at or behind the index whose low bits are in [`ETH_ARM_INDEX_MASK`], and clears the word.
 pub const ETH_ARM: u64 = 12;
+/// The bit of [`ETH_ARM`] that asks for an event.
+pub const ETH_ARMED: u32 = 1 << 31;
+/// The bits of [`ETH_ARM`] that hold the low bits of the consumer index that the driver has seen.
+pub const ETH_ARM_INDEX_MASK: u32 = ETH_ARMED - 1;
 
 /// Most queue pairs, completion queues or shared receive queues: what fits into the doorbell BAR.
 pub const MAX_OBJECTS: u32 = 0x1_0000;
 /// Most event queues.
 pub const MAX_EQS: u32 = 0x100;
-/// Most Ethernet queue pairs.
+/// Most Ethernet queues.
 pub const MAX_ETH_QUEUES: u32 = 0x40;
 
 const _: () = {

@@ -56,5 +56,8 @@ open_enum! {
         /// The first packet that a queue pair in RTR accepted: the connection is established though the driver may not have seen
         /// its peer's RTU (IBTA 11.6.3.3, "communication established"). Once for each queue pair. QP number.
         QP_COMM_EST = 12,
+        /// An Ethernet queue is in error: it neither sends nor receives until it is destroyed. Queue number; `detail` is a
+        /// [`crate::regs::FatalSyndrome`]: DMA fault or bad doorbell.
+        ETH_ERROR = 13,
     }
 }

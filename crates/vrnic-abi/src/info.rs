@@ -48,10 +48,20 @@ pub struct DeviceInfo {
     pub max_half_open: U32,
     /// Entries of the GID table.
     pub gid_entries: U16,
-    /// Ethernet queue pairs.
+    /// Most Ethernet queues.
     pub max_eth_queues: U16,
+    /// Most descriptors of a transmit or receive ring (logarithm).
+    pub max_eth_log2: u8,
+    /// Most pieces of a frame to send.
+    pub max_tx_pieces: u8,
+    /// Most addresses of `SET_MULTICAST`.
+    pub max_multicast: U16,
+    /// Most bytes of a large send, headers included.
+    pub max_large_send: U32,
+    /// RSS hash types that the device computes: `HASH_*` bits of [`crate::eth`].
+    pub hash_types: U32,
     /// Zero.
-    pub reserved: [u8; 64],
+    pub reserved: [u8; 52],
 }
 const_assert_eq!(size_of::<DeviceInfo>(), 128);
 
@@ -62,7 +72,7 @@ pub const CAP_RC: u32 = 1 << 1;
 /// Ethernet queues.
 pub const CAP_ETH: u32 = 1 << 2;
 
-/// Output of `QUERY_STATS`: counters since reset, 256 bytes.
+/// Output of `QUERY_STATS`: counters since reset, 512 bytes.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Statistics {
@@ -94,11 +104,11 @@ pub struct Statistics {
     pub commands_failed: U64,
     /// DMA accesses that failed.
     pub dma_faults: U64,
-    /// Ethernet frames received and sent by Ethernet queues.
+    /// Frames received by Ethernet queues.
     pub eth_in_frames: U64,
     /// Bytes of the received ones.
     pub eth_in_octets: U64,
-    /// Ethernet frames sent.
+    /// Frames sent by Ethernet queues: each segment of a large send is one.
     pub eth_out_frames: U64,
     /// Bytes of the sent ones.
     pub eth_out_octets: U64,
@@ -120,7 +130,45 @@ pub struct Statistics {
     pub qp_errors: U64,
     /// Completion queues that went to the error state.
     pub cq_errors: U64,
+    /// Frames to unicast addresses that the port received and handed on: by Ethernet queues, and `RoCEv2`.
+    pub in_unicast_frames: U64,
+    /// Bytes of them.
+    pub in_unicast_octets: U64,
+    /// Frames to multicast addresses, received.
+    pub in_multicast_frames: U64,
+    /// Bytes of them.
+    pub in_multicast_octets: U64,
+    /// Broadcasts received.
+    pub in_broadcast_frames: U64,
+    /// Bytes of them.
+    pub in_broadcast_octets: U64,
+    /// Frames to unicast addresses that the port sent: of Ethernet queues, and `RoCEv2`.
+    pub out_unicast_frames: U64,
+    /// Bytes of them.
+    pub out_unicast_octets: U64,
+    /// Frames to multicast addresses, sent.
+    pub out_multicast_frames: U64,
+    /// Bytes of them.
+    pub out_multicast_octets: U64,
+    /// Broadcasts sent.
+    pub out_broadcast_frames: U64,
+    /// Bytes of them.
+    pub out_broadcast_octets: U64,
+    /// Frames that passed the filter and found no receive buffer, no room for a completion, or no queue.
+    pub eth_in_no_buffer: U64,
+    /// Frames that passed the filter and were longer than the receive buffer.
+    pub eth_in_buffer_too_small: U64,
+    /// Frames that passed the filter and were longer than the MTU.
+    pub eth_in_too_long: U64,
+    /// Receive buffers that could not be written, or whose descriptor was wrong.
+    pub eth_in_errors: U64,
+    /// Frames that were not sent because of their descriptors, length or headers, or because a piece could not be read.
+    pub eth_out_errors: U64,
+    /// Frames that were not sent because the link was down.
+    pub eth_out_discards: U64,
+    /// Ethernet queues that went into error.
+    pub eth_queue_errors: U64,
     /// Zero.
-    pub reserved: [U64; 5],
+    pub reserved: [U64; 18],
 }
-const_assert_eq!(size_of::<Statistics>(), 256);
+const_assert_eq!(size_of::<Statistics>(), 512);

@@ -90,6 +90,7 @@ fn enumerations() {
     table("registers.md", "FATAL_SYNDROME", "value").assert_pairs(0, 1, &names!(regs::FatalSyndrome));
     table("data-path.md", "QpModify", "state").assert_pairs(0, 1, &names!(resource::QpState));
     table("data-path.md", "ControlSegment", "opcode").assert_pairs(0, 1, &names!(wqe::WorkOpcode));
+    table("ethernet.md", "Completion", "value").assert_pairs(0, 1, &names!(eth::EthStatus));
     table("data-path.md", "Cqe", "status").assert_pairs(0, 1, &names!(cqe::WorkStatus));
 }
 
@@ -171,7 +172,8 @@ fn structures_of_commands_and_events() {
     structure!("commands.md", "QUERY_DEVICE",
         info::DeviceInfo: capabilities fw_version node_guid max_qps max_cqs max_srqs max_keys max_pds max_eqs
         max_cq_log2 max_rq_log2 max_sq_log2 max_sge max_frmr_pages max_message max_inline max_inbound_reads
-        max_outbound_reads max_half_open gid_entries max_eth_queues);
+        max_outbound_reads max_half_open gid_entries max_eth_queues max_eth_log2 max_tx_pieces max_multicast
+        max_large_send hash_types);
 }
 
 #[test]
@@ -202,13 +204,44 @@ fn structures_of_the_data_path() {
 
 #[test]
 fn structures_of_ethernet_queues() {
-    structure!("data-path.md", "EthQueueCreate", eth::EthQueueCreate: tx rx completions eqn log2_entries);
-    structure!("data-path.md", "TxDescriptor", eth::TxDescriptor: addr length flags segment_size vlan);
-    structure!("data-path.md", "RxDescriptor", eth::RxDescriptor: addr length);
-    structure!("data-path.md", "EthCompletion",
-        eth::EthCompletion: index length rss_hash vlan flags rss_type owner);
-    structure!("data-path.md", "EthConfig", eth::EthConfig: filter mtu mac);
-    structure!("data-path.md", "RssTable", eth::RssTable: hash_types entries key queue);
+    structure!("ethernet.md", "CREATE_ETH_QUEUE", eth::EthQueueCreate:
+        tx rx completions eqn tx_log2 rx_log2 completions_log2 moderation_us moderation_count);
+    structure!("ethernet.md", "MODIFY_ETH_QUEUE", eth::EthQueueModify: number moderation_us moderation_count);
+    structure!("ethernet.md", "Transmit descriptor: 16 bytes", eth::TxDescriptor: addr length flags segment_size vlan);
+    structure!("ethernet.md", "Receive descriptor: 16 bytes", eth::RxDescriptor: addr length);
+    structure!("ethernet.md", "Completion: 32 bytes",
+        eth::EthCompletion: index length rss_hash rss_type vlan flags status owner);
+    structure!("ethernet.md", "SET_ETH_CONFIG", eth::EthConfig: filter mtu mac flags);
+    structure!("ethernet.md", "SET_RSS", eth::RssTable: hash_types entries default_queue key queue);
+}
+
+/// The numbers of the bits of flags, with their names.
+macro_rules! bits {
+    ($($name:ident)*) => { [$((u64::from(eth::$name.trailing_zeros()), stringify!($name))),*] };
+}
+
+#[test]
+fn flags_of_ethernet_queues() {
+    table("ethernet.md", "Transmit descriptor", "bit").assert_pairs(
+        0,
+        1,
+        &bits!(TX_END TX_IP_CHECKSUM TX_L4_CHECKSUM TX_VLAN TX_NO_COMPLETION),
+    );
+    table("ethernet.md", "Completion: 32 bytes", "bit").assert_pairs(
+        0,
+        1,
+        &bits!(ETH_RX ETH_IP_OK ETH_IP_BAD ETH_L4_OK ETH_L4_BAD ETH_VLAN ETH_IPV4 ETH_IPV6 ETH_TCP ETH_UDP),
+    );
+    table("ethernet.md", "SET_ETH_CONFIG", "bit").assert_pairs(
+        0,
+        1,
+        &bits!(FILTER_DIRECTED FILTER_MULTICAST FILTER_ALL_MULTICAST FILTER_BROADCAST FILTER_PROMISCUOUS),
+    );
+    table("ethernet.md", "SET_RSS", "bit").assert_pairs(
+        0,
+        1,
+        &bits!(HASH_IPV4 HASH_TCP_IPV4 HASH_IPV6 HASH_TCP_IPV6 HASH_UDP_IPV4 HASH_UDP_IPV6),
+    );
 }
 
 macro_rules! counters {
@@ -220,7 +253,10 @@ fn statistics() {
     let expected = counters!(rdma_in_frames rdma_in_octets rdma_out_frames rdma_out_octets drop_malformed drop_icrc
         drop_no_receiver drop_cm_full cm_in cm_out cm_abandoned events_lost commands_failed dma_faults eth_in_frames
         eth_in_octets eth_out_frames eth_out_octets drop_qp rc_duplicates rc_out_of_sequence rc_naks_out rc_rnr_naks_out
-        rc_retransmits rc_timeouts qp_errors cq_errors reserved);
+        rc_retransmits rc_timeouts qp_errors cq_errors in_unicast_frames in_unicast_octets in_multicast_frames
+        in_multicast_octets in_broadcast_frames in_broadcast_octets out_unicast_frames out_unicast_octets
+        out_multicast_frames out_multicast_octets out_broadcast_frames out_broadcast_octets eth_in_no_buffer
+        eth_in_buffer_too_small eth_in_too_long eth_in_errors eth_out_errors eth_out_discards eth_queue_errors reserved);
     table("statistics.md", "Statistics", "offset").assert_pairs(0, 1, &expected);
 }
 
