@@ -65,8 +65,12 @@ pub enum State {
     Initializing,
     /// Between initialize, or pause, and restart.
     Paused,
+    /// `MiniportRestart` has not completed.
+    Restarting,
     /// After restart.
     Running,
+    /// `MiniportPause` has not completed.
+    Pausing,
     /// Halted, or never initialised.
     Halted,
 }
@@ -85,6 +89,10 @@ pub struct Miniport {
     pub(super) devices: [u64; 3],
     pub(super) indications: super::indications::Indications,
     pub(super) sends: super::send::Sends,
+    pub(super) receives: super::receive::Receives,
+    pub(super) scaling: Mutex<super::rss::Scaling>,
+    pub(super) power: super::power::Power,
+    pub(super) counted: super::statistics::Counted,
     pub(super) ndk: super::ndk::OpenAdapters,
     pub(super) pended: Pended,
 }
@@ -172,6 +180,10 @@ impl Adapter {
                 .map(|()| super::handles::open(Arc::new(super::io::PhysicalDevice(Weak::clone(this))))),
             indications: super::indications::Indications::default(),
             sends: super::send::Sends::default(),
+            receives: super::receive::Receives::default(),
+            scaling: Mutex::default(),
+            power: super::power::Power::default(),
+            counted: super::statistics::Counted::default(),
             ndk: super::ndk::OpenAdapters::default(),
             pended: Pended::default(),
         });
@@ -352,11 +364,13 @@ impl Miniport {
             NDIS_MINIPORT_RESTART_PARAMETERS_REVISION_1,
         );
         let parameters = (&raw const parameters).addr() as u64;
+        *self.state.lock() = State::Restarting;
         let status = match status_of(self.handler("MiniportRestart", handler as usize, &[parameters])) {
             NDIS_STATUS_PENDING => self.pended.wait("MiniportRestart"),
             status => status,
         };
         if status != NDIS_STATUS_SUCCESS {
+            *self.state.lock() = State::Paused;
             return Err(status);
         }
         *self.state.lock() = State::Running;
@@ -373,6 +387,8 @@ impl Miniport {
             NDIS_MINIPORT_PAUSE_PARAMETERS_REVISION_1,
         );
         parameters.PauseReason = NDIS_PAUSE_NDIS_INTERNAL;
+        *self.state.lock() = State::Pausing;
+        self.receives.begin_pause();
         let parameters = (&raw const parameters).addr() as u64;
         let status = match status_of(self.handler("MiniportPause", handler as usize, &[parameters])) {
             NDIS_STATUS_PENDING => self.pended.wait("MiniportPause"),
@@ -387,8 +403,18 @@ impl Miniport {
             .advice("MiniportPause must not fail: return NDIS_STATUS_SUCCESS, or NDIS_STATUS_PENDING and complete it.")
             .stop()
         }
-        self.sends.check_all_returned("MiniportPause");
         *self.state.lock() = State::Paused;
+        self.sends.check_all_returned("MiniportPause");
+        self.sends.check_watched();
+        self.receives.check_none_lent();
+    }
+
+    /// The driver has completed a pause that was pending.
+    pub(super) fn set_paused(&self) {
+        let mut state = self.state.lock();
+        if *state == State::Pausing {
+            *state = State::Paused;
+        }
     }
 
     fn reset(&self) -> Result<(), NDIS_STATUS> {
@@ -441,6 +467,7 @@ impl Miniport {
         }
         self.slot.connect(None);
         *self.state.lock() = State::Halted;
+        self.receives.stop();
         crate::netio::host::unplug(self.luid());
         crate::netio::remove_interface(self.luid());
         for device in self.devices {

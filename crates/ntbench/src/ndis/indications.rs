@@ -5,9 +5,12 @@ use super::handles;
 use super::header::{self, Expected};
 use crate::exports;
 use crate::memory;
+use crate::verifier::{BugCheck, Rule, Violation};
 use ndk_sys::{
-    NDIS_LINK_STATE, NDIS_OBJECT_TYPE_STATUS_INDICATION, NDIS_SIZEOF_STATUS_INDICATION_REVISION_1,
-    NDIS_STATUS, NDIS_STATUS_INDICATION, NDIS_STATUS_LINK_STATE,
+    NDIS_LINK_STATE, NDIS_OBJECT_TYPE_DEFAULT, NDIS_OBJECT_TYPE_OFFLOAD, NDIS_OBJECT_TYPE_STATUS_INDICATION,
+    NDIS_SIZEOF_LINK_STATE_REVISION_1, NDIS_SIZEOF_NDIS_OFFLOAD_REVISION_1,
+    NDIS_SIZEOF_STATUS_INDICATION_REVISION_1, NDIS_STATUS, NDIS_STATUS_INDICATION, NDIS_STATUS_LINK_STATE,
+    NDIS_STATUS_TASK_OFFLOAD_CURRENT_CONFIG,
 };
 use parking_lot::{Condvar, Mutex};
 use std::time::{Duration, Instant};
@@ -81,6 +84,38 @@ fn link_state(indication: &Indication) -> Option<LinkState> {
     })
 }
 
+/// The status buffer has the structure that its code demands.
+fn check_buffer(code: NDIS_STATUS, at: usize, length: usize) {
+    let expected = match code {
+        NDIS_STATUS_LINK_STATE => Expected {
+            name: "NDIS_LINK_STATE",
+            kind: NDIS_OBJECT_TYPE_DEFAULT,
+            revision: 1,
+            size: NDIS_SIZEOF_LINK_STATE_REVISION_1,
+        },
+        NDIS_STATUS_TASK_OFFLOAD_CURRENT_CONFIG => Expected {
+            name: "NDIS_OFFLOAD",
+            kind: NDIS_OBJECT_TYPE_OFFLOAD,
+            revision: 1,
+            size: NDIS_SIZEOF_NDIS_OFFLOAD_REVISION_1,
+        },
+        _ => return,
+    };
+    if length < usize::from(expected.size) {
+        Violation::new(
+            Rule::NdisStatusBuffer,
+            BugCheck::verifier(0x91, [u64::from(code.cast_unsigned()), length as u64, 0]),
+            format!(
+                "the status {code:#x} was indicated with {length} bytes, and {} has {}",
+                expected.name, expected.size
+            ),
+        )
+        .advice("Set StatusBuffer and StatusBufferSize to the structure of the status code.")
+        .stop()
+    }
+    header::check(at, expected);
+}
+
 extern "win64" fn ndis_m_indicate_status_ex(handle: u64, indication: usize) {
     let miniport = handles::get::<Miniport>(handle);
     header::check(
@@ -94,6 +129,7 @@ extern "win64" fn ndis_m_indicate_status_ex(handle: u64, indication: usize) {
     );
     let value: NDIS_STATUS_INDICATION = memory::read(indication);
     let data = memory::read_bytes(value.StatusBuffer as usize, value.StatusBufferSize as usize);
+    check_buffer(value.StatusCode, value.StatusBuffer as usize, data.len());
     miniport.indications.list.lock().push(Indication {
         code: value.StatusCode,
         data,
@@ -102,7 +138,10 @@ extern "win64" fn ndis_m_indicate_status_ex(handle: u64, indication: usize) {
 }
 
 extern "win64" fn ndis_m_pause_complete(handle: u64) {
-    handles::get::<Miniport>(handle)
+    let miniport = handles::get::<Miniport>(handle);
+    // From here on nothing may be indicated.
+    miniport.set_paused();
+    miniport
         .pended
         .complete("NdisMPauseComplete", ndk_sys::NDIS_STATUS_SUCCESS);
 }

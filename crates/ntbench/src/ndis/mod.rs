@@ -11,12 +11,19 @@ pub mod header;
 pub mod indications;
 pub mod interrupt;
 pub mod io;
+pub mod nbl;
 pub mod ndk;
 pub mod objects;
 pub mod oid;
+pub mod packet;
 pub mod pnp;
+pub mod power;
+pub mod processors;
+pub mod receive;
 pub mod resources;
+pub mod rss;
 pub mod send;
+pub mod statistics;
 
 pub use adapter::{Adapter, Config, Keyword, Miniport};
 
@@ -28,9 +35,14 @@ pub static EXPORTS: &[&[Export]] = &[
     indications::EXPORTS,
     interrupt::EXPORTS,
     io::EXPORTS,
+    nbl::context::EXPORTS,
+    nbl::data::EXPORTS,
+    nbl::pool::EXPORTS,
     ndk::EXPORTS,
     objects::EXPORTS,
     oid::EXPORTS,
+    processors::EXPORTS,
+    receive::EXPORTS,
     send::EXPORTS,
 ];
 

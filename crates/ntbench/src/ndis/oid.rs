@@ -10,7 +10,8 @@ use crate::verifier::{BugCheck, Rule, Violation, limits};
 use ndk_sys::{
     NDIS_OBJECT_TYPE_OID_REQUEST, NDIS_OID, NDIS_OID_REQUEST, NDIS_OID_REQUEST_REVISION_1, NDIS_REQUEST_TYPE,
     NDIS_STATUS, NDIS_STATUS_NOT_SUPPORTED, NDIS_STATUS_PENDING, NDIS_STATUS_SUCCESS,
-    NdisRequestQueryInformation, NdisRequestSetInformation, OID_NDK_SET_STATE, OID_NDK_STATISTICS,
+    NdisRequestQueryInformation, NdisRequestSetInformation, OID_GEN_STATISTICS, OID_NDK_SET_STATE,
+    OID_NDK_STATISTICS,
 };
 use parking_lot::{Condvar, Mutex};
 use std::cell::Cell;
@@ -70,19 +71,29 @@ fn check_reserved_counters(statistics: &[u8]) {
 impl Miniport {
     /// A regular query with room for `room` bytes, at PASSIVE.
     pub fn oid_query(&self, oid: NDIS_OID, room: usize) -> Answer {
+        self.oid_query_with(oid, vec![0; room])
+    }
+
+    /// As [`Miniport::oid_query`]; `data` is what the buffer holds before.
+    pub fn oid_query_with(&self, oid: NDIS_OID, data: Vec<u8>) -> Answer {
         let _one = ONE_AT_A_TIME.lock();
         let handler = self
             .registration
             .handlers
             .OidRequestHandler
             .map_or(0, |handler| handler as usize);
-        self.request(
+        let passed = self.passed();
+        let answer = self.request(
             "MiniportOidRequest",
             handler,
             NdisRequestQueryInformation,
             oid,
-            vec![0; room],
-        )
+            data,
+        );
+        if oid == OID_GEN_STATISTICS {
+            self.check_statistics(passed, &answer);
+        }
+        answer
     }
 
     /// A regular set, at PASSIVE.

@@ -16,6 +16,8 @@ pub enum Kind {
     Dma,
     /// `NdisMAllocateSharedMemory`.
     SharedMemory,
+    /// `NdisAllocateNetBufferListPool`, `NdisAllocateNetBufferPool`.
+    NetBufferPool,
     /// `NdisAllocateTimerObject`.
     Timer,
     /// `NdisAllocateIoWorkItem`.
@@ -37,6 +39,7 @@ impl Kind {
             Self::Mapping => "NdisMMapIoSpace",
             Self::Dma => "NdisMRegisterScatterGatherDma",
             Self::SharedMemory => "NdisMAllocateSharedMemory",
+            Self::NetBufferPool => "NdisAllocateNetBufferListPool or NdisAllocateNetBufferPool",
             Self::Timer => "NdisAllocateTimerObject",
             Self::WorkItem => "NdisAllocateIoWorkItem",
             Self::Configuration => "NdisOpenConfigurationEx",
@@ -52,6 +55,7 @@ impl Kind {
             Self::Mapping => "NdisMUnmapIoSpace",
             Self::Dma => "NdisMDeregisterScatterGatherDma",
             Self::SharedMemory => "NdisMFreeSharedMemory",
+            Self::NetBufferPool => "NdisFreeNetBufferListPool or NdisFreeNetBufferPool",
             Self::Timer => "NdisFreeTimerObject",
             Self::WorkItem => "NdisFreeIoWorkItem",
             Self::Configuration => "NdisCloseConfiguration",

@@ -1,14 +1,20 @@
-//! Sends: net buffer lists that the bench hands to a miniport, each of which must come back exactly once.
+//! Sends: net buffer lists that the bench hands to a miniport, each of which must come back exactly once, as it was, with a
+//! status.
 
 use super::adapter::Miniport;
-use super::handles;
+use super::packet::{NO_STATUS, Owned, SendList};
+use super::{handles, nbl};
+use crate::cpu::irql::{self, DISPATCH_LEVEL};
 use crate::exports;
 use crate::memory;
-use crate::nt::mdl;
-use crate::verifier::{BugCheck, Rule, Violation};
-use ndk_sys::{MDL, NDIS_STATUS, NET_BUFFER, NET_BUFFER_LIST};
+use crate::verifier::{BugCheck, Rule, Violation, limits};
+use ndk_sys::{
+    NDIS_SEND_COMPLETE_FLAGS_DISPATCH_LEVEL, NDIS_SEND_FLAGS_DISPATCH_LEVEL, NDIS_STATUS,
+    NDIS_STATUS_PENDING, NDIS_STATUS_SUCCESS, NDIS_TCP_LARGE_SEND_OFFLOAD_V2_TYPE, NET_BUFFER_LIST,
+    TcpLargeSendNetBufferListInfo,
+};
 use parking_lot::{Condvar, Mutex};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 exports! {
@@ -18,24 +24,42 @@ exports! {
     }
 }
 
-/// A list with one buffer, as the bench owns it: the driver sees the addresses.
-struct Frame {
-    list: Box<NET_BUFFER_LIST>,
-    _buffer: Box<NET_BUFFER>,
-    _mdl: Box<[u64]>,
-    _data: Vec<u8>,
+/// How many lists that came back are watched for a while: nobody may use them any more.
+const WATCHED: usize = 64;
+
+/// A list that came back.
+#[derive(Clone, Debug)]
+pub struct Sent {
+    /// Its status.
+    pub status: NDIS_STATUS,
+    /// Its `NetBufferListInfo`.
+    pub info: [u64; 24],
 }
 
-#[expect(unsafe_code, reason = "a frame holds addresses of its own parts")]
-// SAFETY: the parts are boxes that move with the frame; the bench never dereferences the addresses.
-unsafe impl Send for Frame {}
+/// A list that the driver has.
+struct Pending {
+    owned: Owned,
+    number: u64,
+    keep: bool,
+    large: bool,
+    since: Instant,
+}
 
-/// The lists that a miniport has, and the statuses of those that came back.
+/// The lists that a miniport has, and those that came back.
 #[derive(Default)]
 pub struct Sends {
-    with_driver: Mutex<BTreeMap<usize, Frame>>,
-    returned: Mutex<Vec<NDIS_STATUS>>,
+    with_driver: Mutex<BTreeMap<usize, Pending>>,
+    returned: Mutex<Returned>,
     changed: Condvar,
+    watched: Mutex<VecDeque<Owned>>,
+}
+
+#[derive(Default)]
+struct Returned {
+    next: u64,
+    kept: BTreeMap<u64, Sent>,
+    /// Frames of lists that were completed with success.
+    frames: u64,
 }
 
 impl Sends {
@@ -43,96 +67,281 @@ impl Sends {
     pub(super) fn check_all_returned(&self, handler: &str) {
         let left = self.with_driver.lock().len();
         if left != 0 {
-            Violation::new(
-                Rule::NdisSendLost,
-                BugCheck::verifier(0x91, [left as u64, 0, 0]),
-                format!("{handler} has completed, and {left} net buffer lists have not come back"),
-            )
-            .advice("Complete every list with NdisMSendNetBufferListsComplete before the pause completes.")
-            .stop()
+            lost(&format!(
+                "{handler} has completed, and {left} net buffer lists have not come back"
+            ))
         }
     }
 
-    fn wait_for(&self, count: usize, limit: Duration) -> Option<Vec<NDIS_STATUS>> {
-        let deadline = Instant::now() + limit;
-        let mut returned = self.returned.lock();
-        while returned.len() < count {
-            if self.changed.wait_until(&mut returned, deadline).timed_out() {
-                return None;
-            }
+    /// Reports a list that the driver has had for too long.
+    pub(super) fn check_overdue(&self) {
+        let limit = limits::get().send;
+        let oldest = self.with_driver.lock().values().map(|one| one.since).min();
+        if oldest.is_some_and(|since| since.elapsed() > limit) {
+            lost(&format!(
+                "a net buffer list that was sent has not come back within {limit:?}"
+            ))
         }
-        Some(std::mem::take(&mut *returned))
+    }
+
+    /// Frames that were sent with success.
+    #[must_use]
+    pub fn frames(&self) -> u64 {
+        self.returned.lock().frames
+    }
+
+    /// How many lists the driver has.
+    #[must_use]
+    pub fn outstanding(&self) -> usize {
+        self.with_driver.lock().len()
     }
 }
 
+fn lost(what: &str) -> ! {
+    Violation::new(Rule::NdisSendLost, BugCheck::verifier(0x91, [0, 0, 0]), what)
+        .advice(
+            "Complete every list with NdisMSendNetBufferListsComplete, before the pause completes and also when the \
+             device does not answer.",
+        )
+        .stop()
+}
+
+fn broken(rule: Rule, list: usize, what: impl Into<String>, advice: &str) -> ! {
+    Violation::new(rule, BugCheck::verifier(0x91, [list as u64, 0, 0]), what)
+        .advice(advice)
+        .stop()
+}
+
 impl Miniport {
-    /// Sends frames in one call, at the current IRQL, and waits until all have come back; the statuses, in order of
-    /// completion, or `None` after `limit`.
+    /// Sends frames in one call, one list each, at the current IRQL, and waits until all have come back: their statuses, or `None`
+    /// after `limit`.
     pub fn send(&self, frames: &[&[u8]], limit: Duration) -> Option<Vec<NDIS_STATUS>> {
-        let handler = self.registration.handlers.SendNetBufferListsHandler?;
-        let mut first = 0;
-        for data in frames.iter().rev() {
-            first = self.sends.own(data, first);
+        let list = |frame: &&[u8]| SendList {
+            frames: vec![frame.to_vec()],
+            ..SendList::default()
+        };
+        let numbers = self.send_lists(&frames.iter().map(list).collect::<Vec<_>>());
+        let sent = self.wait_sent(&numbers, limit)?;
+        Some(sent.into_iter().map(|sent| sent.status).collect())
+    }
+
+    /// Hands a chain of lists to the driver, at the current IRQL: by what [`Miniport::wait_sent`] knows them.
+    pub fn send_lists(&self, lists: &[SendList]) -> Vec<u64> {
+        self.hand_down(lists, true)
+    }
+
+    /// As [`Miniport::send_lists`], when nobody wants to know how they ended.
+    pub fn send_and_forget(&self, lists: &[SendList]) {
+        self.hand_down(lists, false);
+    }
+
+    fn hand_down(&self, lists: &[SendList], keep: bool) -> Vec<u64> {
+        let Some(handler) = self.registration.handlers.SendNetBufferListsHandler else {
+            return Vec::new();
+        };
+        self.sends.check_overdue();
+        let first = self.sends.returned.lock().next;
+        let numbers: Vec<u64> = (first..).take(lists.len()).collect();
+        let mut next = 0;
+        for (list, &number) in lists.iter().zip(&numbers).rev() {
+            next = self.sends.own(list, number, keep, next);
         }
-        self.handler(
-            "MiniportSendNetBufferLists",
-            handler as usize,
-            &[first as u64, 0, 0],
-        );
-        self.sends.wait_for(frames.len(), limit)
+        self.sends.returned.lock().next += lists.len() as u64;
+        let at_dispatch = irql::current() == DISPATCH_LEVEL;
+        let flags = if at_dispatch {
+            NDIS_SEND_FLAGS_DISPATCH_LEVEL
+        } else {
+            0
+        };
+        if next != 0 {
+            self.handler(
+                "MiniportSendNetBufferLists",
+                handler as usize,
+                &[next as u64, 0, flags.into()],
+            );
+        }
+        numbers
+    }
+
+    /// How the lists ended, in their order; `None` if one has not come back after `limit`.
+    pub fn wait_sent(&self, numbers: &[u64], limit: Duration) -> Option<Vec<Sent>> {
+        let deadline = Instant::now() + limit;
+        let mut returned = self.sends.returned.lock();
+        while !numbers.iter().all(|number| returned.kept.contains_key(number)) {
+            if self.sends.changed.wait_until(&mut returned, deadline).timed_out() {
+                return None;
+            }
+        }
+        numbers
+            .iter()
+            .map(|number| returned.kept.remove(number))
+            .collect()
+    }
+
+    /// `MiniportCancelSend`: the lists whose `NetBufferListCancelId` is `id` shall come back soon.
+    pub fn cancel_sends(&self, id: u64) {
+        if let Some(handler) = self.registration.handlers.CancelSendHandler {
+            self.handler("MiniportCancelSend", handler as usize, &[id]);
+        }
+    }
+
+    /// What NDIS has sent and has back.
+    #[must_use]
+    pub fn sends(&self) -> &Sends {
+        &self.sends
     }
 }
 
 impl Sends {
-    /// Makes a list for `data` with `next` behind it; returns its address.
-    fn own(&self, data: &[u8], next: usize) -> usize {
-        let data = data.to_vec();
-        let length = u32::try_from(data.len()).unwrap_or(u32::MAX);
-        let pages = mdl::span_pages(data.as_ptr().addr(), data.len());
-        let mdl = vec![0_u64; size_of::<MDL>() / 8 + pages].into_boxed_slice();
-        mdl::initialize(mdl.as_ptr().addr(), data.as_ptr().addr(), length);
-        mdl::fill_pages(mdl.as_ptr().addr());
-        let mut buffer = Box::new(NET_BUFFER::zeroed());
-        buffer.CurrentMdl = mdl.as_ptr().cast_mut().cast();
-        buffer.MdlChain = buffer.CurrentMdl;
-        buffer.DataLength = length;
-        let mut list = Box::new(NET_BUFFER_LIST::zeroed());
-        list.FirstNetBuffer = &raw mut *buffer;
-        list.Next = next as *mut NET_BUFFER_LIST;
-        let address = (&raw const *list).addr();
-        self.with_driver.lock().insert(
-            address,
-            Frame {
-                list,
-                _buffer: buffer,
-                _mdl: mdl,
-                _data: data,
-            },
-        );
+    /// Makes a list with `next` behind it; returns its address.
+    fn own(&self, list: &SendList, number: u64, keep: bool, next: usize) -> usize {
+        let mut owned = Owned::new(list);
+        owned.link(next);
+        let address = owned.address();
+        let pending = Pending {
+            owned,
+            number,
+            keep,
+            large: list
+                .info
+                .iter()
+                .any(|one| one.0 == TcpLargeSendNetBufferListInfo && one.1 != 0),
+            since: Instant::now(),
+        };
+        self.with_driver.lock().insert(address, pending);
         address
     }
 
-    fn give_back(&self, address: usize) -> NET_BUFFER_LIST {
-        let Some(frame) = self.with_driver.lock().remove(&address) else {
-            Violation::new(
+    /// Takes a list back; returns the next one of the chain.
+    fn give_back(&self, address: usize) -> usize {
+        let Some(pending) = self.with_driver.lock().remove(&address) else {
+            broken(
                 Rule::NdisSendReturned,
-                BugCheck::verifier(0x91, [address as u64, 0, 0]),
+                address,
                 format!("net buffer list {address:#x} was completed, and the driver does not have it"),
+                "Complete each list once, and only lists that MiniportSendNetBufferLists got.",
             )
-            .advice("Complete each list once, and only lists that MiniportSendNetBufferLists got.")
-            .stop()
         };
-        memory::read((&raw const *frame.list).addr())
+        let list: NET_BUFFER_LIST = memory::read(address);
+        check_status(address, list.Status);
+        if pending.large {
+            check_large_send(address);
+        }
+        if let Some(changed) = pending.owned.changed() {
+            broken(
+                Rule::NdisSendChanged,
+                address,
+                format!("a net buffer list came back changed: {changed}"),
+                "Give lists back with the data, offsets and MDL chains with which they came.",
+            )
+        }
+        self.keep(&pending, &list);
+        self.watch(pending.owned);
+        list.Next as usize
+    }
+
+    fn keep(&self, pending: &Pending, list: &NET_BUFFER_LIST) {
+        let mut returned = self.returned.lock();
+        if list.Status == NDIS_STATUS_SUCCESS {
+            returned.frames += pending.owned.frames() as u64;
+        }
+        if pending.keep {
+            let sent = Sent {
+                status: list.Status,
+                info: list.NetBufferListInfo.map(|value| value as u64),
+            };
+            returned.kept.insert(pending.number, sent);
+        }
+        drop(returned);
+        self.changed.notify_all();
+    }
+
+    /// Whoever uses the list from now on is found out.
+    fn watch(&self, owned: Owned) {
+        owned.poison();
+        let mut watched = self.watched.lock();
+        watched.push_back(owned);
+        let last = (watched.len() > WATCHED).then(|| watched.pop_front()).flatten();
+        drop(watched);
+        last.iter().for_each(check_poison);
+    }
+
+    /// No list that came back was written to.
+    pub(super) fn check_watched(&self) {
+        let watched = std::mem::take(&mut *self.watched.lock());
+        watched.iter().for_each(check_poison);
     }
 }
 
-extern "win64" fn ndis_m_send_net_buffer_lists_complete(handle: u64, list: usize, _flags: u32) {
+fn check_poison(owned: &Owned) {
+    if !owned.is_poisoned() {
+        broken(
+            Rule::NdisListTouched,
+            owned.address(),
+            "a net buffer list was written to after it was completed",
+            "Do not touch a list, or its net buffers, after NdisMSendNetBufferListsComplete.",
+        )
+    }
+}
+
+fn check_status(list: usize, status: NDIS_STATUS) {
+    if status == NO_STATUS || status == NDIS_STATUS_PENDING {
+        broken(
+            Rule::NdisSendStatus,
+            list,
+            format!("a net buffer list was completed with the status {status:#x}, which says nothing"),
+            "Set NET_BUFFER_LIST.Status before you complete a list.",
+        )
+    }
+}
+
+/// What a miniport leaves in the list of a large send: `LsoV2TransmitComplete`, with its type and nothing else.
+fn check_large_send(list: usize) {
+    let info = nbl::info(list, TcpLargeSendNetBufferListInfo) & 0xFFFF_FFFF;
+    if info != u64::from(NDIS_TCP_LARGE_SEND_OFFLOAD_V2_TYPE) << 30 {
+        broken(
+            Rule::NdisLargeSendInfo,
+            list,
+            format!("a large send was completed with {info:#x} as its out-of-band data"),
+            "Set LsoV2TransmitComplete: Type is NDIS_TCP_LARGE_SEND_OFFLOAD_V2_TYPE, Reserved is zero.",
+        )
+    }
+}
+
+/// A flag that promises DISPATCH level is true.
+pub(super) fn check_dispatch_flag(call: &str, promised: bool) {
+    let level = irql::current();
+    if promised && level != DISPATCH_LEVEL {
+        Violation::new(
+            Rule::NdisDispatchFlag,
+            BugCheck::verifier(0x91, [u64::from(level), 0, 0]),
+            format!("{call} was told that the IRQL is DISPATCH_LEVEL, and it is {level}"),
+        )
+        .advice("Pass the flag only where the IRQL is known to be DISPATCH_LEVEL.")
+        .stop()
+    }
+}
+
+/// NDIS is not called with spin locks held.
+pub(super) fn check_no_lock(call: &str) {
+    if crate::cpu::thread::with(|thread| thread.locks_held.get()) != 0 {
+        Violation::new(
+            Rule::NdisLockHeld,
+            BugCheck::verifier(0x91, [0, 0, 0]),
+            format!("{call} was called with a spin lock held"),
+        )
+        .advice("Release spin locks before you complete or indicate: NDIS may call the driver back at once.")
+        .stop()
+    }
+}
+
+extern "win64" fn ndis_m_send_net_buffer_lists_complete(handle: u64, list: usize, flags: u32) {
+    const CALL: &str = "NdisMSendNetBufferListsComplete";
     let miniport = handles::get::<Miniport>(handle);
+    check_dispatch_flag(CALL, flags & NDIS_SEND_COMPLETE_FLAGS_DISPATCH_LEVEL != 0);
+    check_no_lock(CALL);
     let mut next = list;
     while next != 0 {
-        let list = miniport.sends.give_back(next);
-        miniport.sends.returned.lock().push(list.Status);
-        next = list.Next as usize;
+        next = miniport.sends.give_back(next);
     }
-    miniport.sends.changed.notify_all();
 }

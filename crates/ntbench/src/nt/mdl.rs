@@ -168,6 +168,20 @@ extern "win64" fn io_free_mdl(mdl: usize) {
     pool::free(mdl, Some(MDL_TAG));
 }
 
+/// An MDL for nonpaged memory (`NdisAllocateMdl`), or 0 without memory.
+pub(crate) fn for_nonpaged(address: usize, length: u32) -> usize {
+    let mdl = io_allocate_mdl(address, length, 0, 0, 0);
+    if mdl != 0 {
+        mm_build_mdl_for_non_paged_pool(mdl);
+    }
+    mdl
+}
+
+/// Frees what [`for_nonpaged`] made. Nonpaged memory is always mapped, and nothing was mapped for the MDL.
+pub(crate) fn free(mdl: usize) {
+    pool::free(mdl, Some(MDL_TAG));
+}
+
 extern "win64" fn io_build_partial_mdl(source: usize, target: usize, start: usize, length: u32) {
     let inside = address(source)..=address(source) + crate::nt::mdl::length(source);
     let length = if length == 0 {

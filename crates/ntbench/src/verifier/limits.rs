@@ -22,6 +22,8 @@ pub struct Limits {
     pub stall_total: Duration,
     /// Real time until an OID request that has pended is completed (Driver Verifier's `NdisTimedOidComplete`).
     pub oid: Duration,
+    /// Real time until a net buffer list that was sent comes back.
+    pub send: Duration,
     /// Real time until an NDK request that has pended is completed, when nothing keeps the provider from doing so.
     pub ndk_completion: Duration,
 }
@@ -35,6 +37,7 @@ impl Limits {
         stall: Duration::from_micros(50),
         stall_total: Duration::from_millis(1),
         oid: Duration::from_secs(12),
+        send: Duration::from_secs(20),
         ndk_completion: Duration::from_secs(20),
     };
 }

@@ -229,6 +229,42 @@ rules! {
     NdisSendLost,
     /// Each net buffer list that is sent comes back once.
     NdisSendReturned,
+    /// A net buffer list comes back with a status.
+    NdisSendStatus,
+    /// A net buffer list comes back as it was given: data, offsets, MDL chains.
+    NdisSendChanged,
+    /// The list of a large send comes back with what NDIS wants to know of it.
+    NdisLargeSendInfo,
+    /// Net buffer lists are left alone after they were completed.
+    NdisListTouched,
+    /// NDIS is told that the IRQL is `DISPATCH_LEVEL` only where it is.
+    NdisDispatchFlag,
+    /// Spin locks are released before lists are completed or indicated.
+    NdisLockHeld,
+    /// Net buffers and their lists are freed once, before their pool, and not while they are indicated.
+    NdisNetBufferPool,
+    /// The data of a net buffer starts inside its MDL chain.
+    NdisNetBufferData,
+    /// Frames are indicated while the adapter runs, at full power.
+    NdisReceiveState,
+    /// An indicated list is the driver's, with one frame that lies in its MDL chain, and is counted.
+    NdisReceiveList,
+    /// An indicated list is left alone until it is returned.
+    NdisReceiveChanged,
+    /// A pause completes when all indicated lists have been returned.
+    NdisPauseWithReceives,
+    /// Frames come with the hash that receive side scaling asks for.
+    NdisRssHash,
+    /// Frames come on the processor that the indirection table names.
+    NdisRssProcessor,
+    /// Checksum verdicts of received frames are true.
+    NdisReceiveChecksum,
+    /// Frames that are indicated as perfectly filtered match the packet filter.
+    NdisPacketFilter,
+    /// Statistics never go back, and count at least what was sent and indicated.
+    NdisStatistics,
+    /// Status indications have the structure of their kind.
+    NdisStatusBuffer,
 
     // NETIO
     /// NETIO handles are passed to the routines that they belong to.
