@@ -3,6 +3,7 @@
 //! - [`demo`]: the demo, with a scripted or a Linux peer
 //! - [`check`]: tests, lints, documentation, benchmarks
 //! - [`driver`]: the Windows images, built on this machine
+//! - [`package`]: the driver package: INF, catalog, signatures
 //! - [`abi`]: the layouts of the Windows structures, printed
 //! - [`doctor`]: what the machine has and lacks
 //! - [`packages`]: what the host must have, and installing it
@@ -21,6 +22,7 @@ pub mod conformance;
 pub mod demo;
 pub mod doctor;
 pub mod driver;
+pub mod package;
 pub mod packages;
 pub mod paths;
 pub mod peer;

@@ -7,7 +7,7 @@ use anyhow::Result;
 use clap::{Arg, Command};
 use xtask::peer::{LinuxPeer, PeerConfig, PeerFiles, Wire};
 use xtask::progress::Step;
-use xtask::{abi, bench, capture, check, conformance, demo, doctor, driver, paths, run};
+use xtask::{abi, bench, capture, check, conformance, demo, doctor, driver, package, paths, run};
 
 fn main() -> ExitCode {
     // Not `fn main() -> Result`: that prints errors in the form for developers, with a backtrace.
@@ -26,6 +26,7 @@ fn run_command() -> Result<ExitCode> {
         Some(("docs", _)) => check::docs()?,
         Some(("bench", arguments)) => bench::run(arguments)?,
         Some(("driver", arguments)) => driver::run(arguments)?,
+        Some(("package", arguments)) => package::run(arguments)?,
         Some(("clippy-windows", _)) => driver::clippy()?,
         Some(("conformance", arguments)) => conformance::run(arguments)?,
         Some(("abi", _)) => abi::run()?,
@@ -49,6 +50,7 @@ fn command_line() -> Command {
         .subcommands(check::commands())
         .subcommand(conformance::command())
         .subcommand(driver::command())
+        .subcommand(package::command())
         .subcommand(driver::clippy_command())
         .subcommand(
             Command::new("abi").about("Print the sizes and offsets of all structures of ndk-sys as JSON"),
