@@ -167,14 +167,19 @@ impl ConfigSpace {
         self.get16(PM_CONTROL) & PM_D3HOT
     }
 
+    /// The power state is D0.
+    pub fn is_in_d0(&self) -> bool {
+        self.power_state() == 0
+    }
+
     /// The function answers accesses to its BARs.
     pub fn memory_enabled(&self) -> bool {
-        self.get16(COMMAND) & COMMAND_MEMORY != 0 && self.power_state() == 0
+        self.get16(COMMAND) & COMMAND_MEMORY != 0 && self.is_in_d0()
     }
 
     /// The function may do DMA and send interrupts.
     pub fn bus_master(&self) -> bool {
-        self.get16(COMMAND) & COMMAND_BUS_MASTER != 0 && self.power_state() == 0
+        self.get16(COMMAND) & COMMAND_BUS_MASTER != 0 && self.is_in_d0()
     }
 
     /// MSI-X is on and the function is not masked as a whole.

@@ -21,6 +21,7 @@ use crate::config_space::ConfigSpace;
 use crate::dma::Dma;
 use crate::doorbells::DoorbellMemory;
 use crate::engine::Signal;
+use crate::eth::{self, Ethernet};
 use crate::event_queue::EventQueues;
 use crate::faults::FaultPlan;
 use crate::gid_table::GidTable;
@@ -49,6 +50,7 @@ pub(crate) struct Device {
     pub gids: GidTable,
     pub cm: Option<CmService>,
     pub rdma: Rdma,
+    pub ethernet: Ethernet,
     /// How the transport behaves.
     pub transport: Arc<TransportConfig>,
     pub clock: Clock,
@@ -79,6 +81,7 @@ impl Device {
                 rnr_hold: config.rnr_hold,
                 ..TransportConfig::default()
             }),
+            ethernet: Ethernet::new(config.mac, config.mtu),
             config,
             dma: Dma::new(memory),
             interrupts,
@@ -137,6 +140,7 @@ impl Device {
         self.gids = GidTable::new(GID_ENTRIES);
         self.cm = None;
         self.rdma = Rdma::new();
+        self.ethernet = Ethernet::new(self.config.mac, self.config.mtu);
         self.loopback.clear();
         self.link_event_owed = false;
         if !self.removed {
@@ -162,12 +166,19 @@ impl Device {
     /// Takes over what depends on the configuration space.
     pub fn configuration_changed(&mut self) {
         self.dma.enabled = self.is_present() && self.config_space.bus_master();
+        // What has been rung in D3 has woken nobody.
+        self.signal.wake();
         self.send_pending_interrupts();
     }
 
     /// The firmware runs.
     pub fn is_ready(&self) -> bool {
         self.is_present() && self.registers.state == DeviceState::READY
+    }
+
+    /// The power state is D0: in D3hot nothing moves.
+    pub fn is_awake(&self) -> bool {
+        self.config_space.is_in_d0()
     }
 
     /// Sends an interrupt, or leaves it pending.
@@ -215,8 +226,20 @@ impl Device {
         }
     }
 
+    /// The link has another speed.
+    pub fn set_link_speed(&mut self, mbps: u32) {
+        if self.config.speed_mbps != mbps {
+            self.config.speed_mbps = mbps;
+            self.post_link_event();
+        }
+    }
+
     fn post_link_event(&mut self) {
         if !self.is_ready() {
+            return;
+        }
+        if !self.is_awake() {
+            self.link_event_owed = true;
             return;
         }
         let mut event = Event {
@@ -242,23 +265,26 @@ impl Device {
             .is_none_or(|eqn| self.post_event(eqn, event))
     }
 
-    /// Sends a frame. One to ourselves comes back in later.
-    pub fn transmit(&mut self, frame: &[u8]) {
+    /// Sends a frame.
+    pub fn transmit_to_wire(&mut self, frame: &[u8]) {
         self.tell_tap(Direction::Sent, frame);
-        if frame.starts_with(&self.config.mac) {
+        self.wire.transmit(frame);
+    }
+
+    /// Sends a `RoCEv2` frame and counts it; with the link down it is lost. One to ourselves comes back in later.
+    pub fn transmit_rdma(&mut self, frame: &[u8]) {
+        if !self.link_up || !self.is_ready() {
+            return;
+        }
+        count(&mut self.statistics.rdma_out_frames, 1);
+        count(&mut self.statistics.rdma_out_octets, frame.len() as u64);
+        eth::count_out(&mut self.statistics, frame);
+        if frame.starts_with(&self.ethernet.port.mac) {
+            self.tell_tap(Direction::Sent, frame);
             self.loopback.push_back(frame.to_vec());
             self.wake_engine_by(0);
         } else {
-            self.wire.transmit(frame);
-        }
-    }
-
-    /// Sends a frame and counts it; with the link down it is lost.
-    pub fn transmit_rdma(&mut self, frame: &[u8]) {
-        if self.link_up && self.is_ready() {
-            count(&mut self.statistics.rdma_out_frames, 1);
-            count(&mut self.statistics.rdma_out_octets, frame.len() as u64);
-            self.transmit(frame);
+            self.transmit_to_wire(frame);
         }
     }
 
@@ -282,13 +308,14 @@ impl Device {
 
     /// Looks at the doorbells and timers of everything that exists, and does some of what there is to do. True if there was something.
     pub fn poll(&mut self) -> bool {
-        if !self.is_ready() {
+        if !self.is_ready() || !self.is_awake() {
             return false;
         }
         let mut worked = self.poll_event_queues();
         worked |= self.poll_cm_consumer();
         worked |= self.receive_loopback();
         worked |= self.poll_queue_pairs();
+        worked |= self.poll_ethernet();
         worked |= self.poll_completion_queues();
         self.post_owed_link_event();
         self.post_owed_cm_error();

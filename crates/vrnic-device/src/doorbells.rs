@@ -65,6 +65,14 @@ impl DoorbellMemory {
             .map_or(0, |word| u32::from_le(word.swap(0, Ordering::SeqCst)))
     }
 
+    /// Writes `new` if the word is still `old`, in one step. True if it was.
+    pub(crate) fn replace(&self, offset: u64, old: u32, new: u32) -> bool {
+        let exchange = |word: &AtomicU32| {
+            word.compare_exchange(old.to_le(), new.to_le(), Ordering::SeqCst, Ordering::Relaxed)
+        };
+        self.word(offset).is_some_and(|word| exchange(word).is_ok())
+    }
+
     /// Sets every word.
     pub(crate) fn fill(&self, value: u32) {
         self.words()

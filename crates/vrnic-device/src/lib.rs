@@ -13,7 +13,8 @@
 //! | `config_space`, `msix`, `regs`, `doorbells` | the PCI function and its BARs |
 //! | `engine` | the thread that polls doorbells, sleeps and is kicked |
 //! | `command_queue`, `commands` | commands and what they do |
-//! | `ring`, `event_queue`, `gid_table` | objects that commands make |
+//! | `ring`, `event_queue`, `moderation`, `gid_table` | objects that commands make |
+//! | `eth` | Ethernet queues |
 //! | `rdma`, `rc` | objects of reliable connections, and their transport |
 //! | `receive`, `vlan`, `cm` | frames, and the CM service |
 //! | `tap` | what crosses the port, as a pcap file |
@@ -29,10 +30,12 @@ mod device;
 mod dma;
 mod doorbells;
 mod engine;
+mod eth;
 mod event_queue;
 mod faults;
 mod gid_table;
 mod host;
+mod moderation;
 mod msix;
 mod nic;
 pub mod rc;

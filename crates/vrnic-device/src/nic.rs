@@ -194,6 +194,11 @@ impl Nic {
         self.shared.device().set_link(up);
     }
 
+    /// The link has another speed from now on, in Mbit/s.
+    pub fn set_link_speed(&self, mbps: u32) {
+        self.shared.device().set_link_speed(mbps);
+    }
+
     /// Function level reset. The configuration space is as after power-on: a host without a bus driver calls
     /// [`Self::enable_function`] again.
     pub fn reset(&self) {

@@ -9,6 +9,7 @@ use vrnic_abi::U64;
 use vrnic_abi::info::Statistics;
 
 use crate::device::{Device, count};
+use crate::eth::{self, Extent, Headers};
 use crate::rdma::Received;
 use crate::tap::Direction;
 use crate::vlan;
@@ -28,25 +29,31 @@ const DEFAULT_PARTITION: u16 = 0x7FFF;
 impl Device {
     /// A frame has come over the wire.
     pub fn receive(&mut self, frame: &[u8]) {
-        if !self.is_present() || !self.link_up {
+        if !self.is_present() || !self.link_up || !self.is_awake() {
             return;
         }
         self.tell_tap(Direction::Received, frame);
-        // Frames for other stations are not ours to count.
-        if frame.len() >= EthernetHeader::LEN && frame[..6] != self.config.mac {
+        let headers = Headers::find(frame, Extent::Header);
+        let is_ours = frame.len() < EthernetHeader::LEN || frame.starts_with(&self.ethernet.port.mac);
+        let is_rdma = is_ours && self.is_for_rdma(frame, headers.as_ref());
+        if !is_rdma && self.receive_ethernet(frame, headers.as_ref()) {
             return;
         }
-        let (vlan_id, untagged) = vlan::untag(frame);
-        if let Err(reason) = self.receive_for_us(vlan_id, &untagged, frame.len() as u64) {
-            count(reason.counter(&mut self.statistics), 1);
+        // Frames for other stations are not ours to count.
+        if is_ours {
+            let (vlan_id, untagged) = vlan::untag(frame);
+            if let Err(reason) = self.receive_for_us(vlan_id, &untagged, frame) {
+                count(reason.counter(&mut self.statistics), 1);
+            }
         }
     }
 
-    /// Takes a frame without its VLAN tag; `octets` counts the tag.
-    fn receive_for_us(&mut self, vlan_id: u16, bytes: &[u8], octets: u64) -> Result<(), Drop> {
+    /// Takes a frame without its VLAN tag; `tagged` is how it came.
+    fn receive_for_us(&mut self, vlan_id: u16, bytes: &[u8], tagged: &[u8]) -> Result<(), Drop> {
         let frame = Frame::parse(bytes)?;
         count(&mut self.statistics.rdma_in_frames, 1);
-        count(&mut self.statistics.rdma_in_octets, octets);
+        count(&mut self.statistics.rdma_in_octets, tagged.len() as u64);
+        eth::count_in(&mut self.statistics, tagged);
         let address = WireGid::from(frame.address.ip.destination()).0;
         let gid_index = self.gids.find(address, vlan_id).ok_or(Drop::NoReceiver)?;
         if frame.bth.p_key & DEFAULT_PARTITION != DEFAULT_PARTITION {

@@ -6,6 +6,7 @@ use vrnic_abi::resource::{MAX_LEVELS, Ring};
 use vrnic_abi::{PAGE_SIZE, cmd};
 
 use crate::dma::Dma;
+use crate::doorbells::DoorbellMemory;
 use crate::host::DmaFault;
 
 /// Contiguous rings begin at a multiple of this.
@@ -151,6 +152,65 @@ impl Indexes {
     /// One more entry is written.
     pub fn produce(&mut self) {
         self.producer = self.producer.wrapping_add(1);
+    }
+}
+
+/// The indexes of a ring that the driver fills, private copies; they run freely modulo 2^32.
+#[derive(Debug)]
+pub(crate) struct Posted {
+    /// Where the driver's doorbell word is.
+    word: u64,
+    /// What the driver has posted.
+    producer: u32,
+    /// What the device has taken.
+    taken: u32,
+}
+
+impl Posted {
+    /// An empty ring, whose doorbell word is set to zero.
+    pub fn new(word: u64, doorbells: &DoorbellMemory) -> Self {
+        doorbells.store(word, 0);
+        Self {
+            word,
+            producer: 0,
+            taken: 0,
+        }
+    }
+
+    /// Takes over the driver's index; the ring has so many `entries`.
+    ///
+    /// # Errors
+    /// It went back, or is more than the ring ahead.
+    pub fn refresh(&mut self, doorbells: &DoorbellMemory, entries: u32) -> Result<(), BadIndex> {
+        let producer = doorbells.load(self.word);
+        let posted = producer.wrapping_sub(self.taken);
+        if posted < self.left() || posted > entries {
+            return Err(BadIndex);
+        }
+        self.producer = producer;
+        Ok(())
+    }
+
+    /// Whether the driver's index is another than that which we know.
+    pub fn is_rung(&self, doorbells: &DoorbellMemory) -> bool {
+        doorbells.load(self.word) != self.producer
+    }
+
+    /// Entries that we know of and have not taken.
+    pub const fn left(&self) -> u32 {
+        self.producer.wrapping_sub(self.taken)
+    }
+
+    /// The index of the next entry.
+    pub const fn next(&self) -> u32 {
+        self.taken
+    }
+
+    /// Takes the next entry: its index. None: there is none.
+    pub fn take(&mut self) -> Option<u32> {
+        let index = self.taken;
+        (self.left() != 0).then(|| self.taken = index.wrapping_add(1))?;
+        Some(index)
     }
 }
 

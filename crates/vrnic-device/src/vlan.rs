@@ -10,13 +10,16 @@ const LEN: usize = 4;
 /// The bits of a tag that hold the VLAN id.
 const ID: u16 = 0xFFF;
 
+/// A tag as it is in the frame.
+pub(crate) fn tag_bytes(tag: u16) -> [u8; LEN] {
+    let ([a, b], [c, d]) = (EtherType::VLAN.0.to_be_bytes(), tag.to_be_bytes());
+    [a, b, c, d]
+}
+
 /// Puts a tag into a frame. Zero: none.
 pub(crate) fn tag(frame: &[u8], tag: u16) -> Cow<'_, [u8]> {
     match frame.split_at_checked(AT) {
-        Some((addresses, rest)) if tag != 0 => {
-            let [protocol, tag] = [EtherType::VLAN.0, tag].map(u16::to_be_bytes);
-            Cow::Owned([addresses, &protocol, &tag, rest].concat())
-        }
+        Some((addresses, rest)) if tag != 0 => Cow::Owned([addresses, &tag_bytes(tag), rest].concat()),
         _ => Cow::Borrowed(frame),
     }
 }

@@ -88,7 +88,7 @@ pub(super) fn send(device: &mut Device, command: &Command) -> Outcome {
         return Err(Failure::new(Status::LINK_DOWN));
     }
     let address = FrameAddress {
-        source_mac: MacAddr(device.config.mac),
+        source_mac: MacAddr(device.ethernet.port.mac),
         destination_mac,
         ip,
         udp_source_port: send.udp_src_port.get(),

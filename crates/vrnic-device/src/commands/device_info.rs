@@ -2,13 +2,15 @@
 
 use vrnic_abi::cm::GID_ENTRIES;
 use vrnic_abi::cmd::Command;
-use vrnic_abi::info::{CAP_CM, CAP_RC, DeviceInfo, Statistics};
+use vrnic_abi::eth::{HASH_ALL, MAX_LARGE_SEND, MAX_MULTICAST, MAX_TX_PIECES, RING_LOG2_MAX};
+use vrnic_abi::info::{CAP_CM, CAP_ETH, CAP_RC, DeviceInfo, Statistics};
 use vrnic_abi::wqe::MAX_SGE;
 use zerocopy::FromZeros;
 
 use super::{no_input, write_mailbox};
 use crate::command_queue::Outcome;
 use crate::device::Device;
+use crate::eth;
 use crate::event_queue::MAX_EVENT_QUEUES;
 use crate::rdma;
 
@@ -22,7 +24,7 @@ pub(super) fn query_device(device: &mut Device, command: &Command) -> Outcome {
     no_input(command)?;
     // The limits of services that `capabilities` does not name are zero.
     let info = DeviceInfo {
-        capabilities: (CAP_CM | CAP_RC).into(),
+        capabilities: (CAP_CM | CAP_RC | CAP_ETH).into(),
         fw_version: crate::FW_VERSION.into(),
         node_guid: device.config.node_guid,
         max_qps: rdma::MAX_QUEUE_PAIRS.into(),
@@ -42,6 +44,12 @@ pub(super) fn query_device(device: &mut Device, command: &Command) -> Outcome {
         max_outbound_reads: rdma::MAX_OUTBOUND_READS,
         max_half_open: device.config.max_half_open.into(),
         gid_entries: GID_ENTRIES.into(),
+        max_eth_queues: eth::MAX_QUEUES.into(),
+        max_eth_log2: RING_LOG2_MAX,
+        max_tx_pieces: MAX_TX_PIECES,
+        max_multicast: MAX_MULTICAST.into(),
+        max_large_send: MAX_LARGE_SEND.into(),
+        hash_types: HASH_ALL.into(),
         ..DeviceInfo::new_zeroed()
     };
     write_mailbox(device, command, &info)

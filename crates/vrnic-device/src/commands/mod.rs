@@ -3,6 +3,8 @@
 mod cm;
 mod completion_queue;
 mod device_info;
+mod eth_port;
+mod eth_queue;
 mod event_queue;
 mod gid;
 mod key;
@@ -72,6 +74,13 @@ pub(crate) fn execute(device: &mut Device, command: &Command) -> Outcome {
         Opcode::CM_ENABLE => cm::enable(device, command),
         Opcode::CM_DISABLE => cm::disable(device, command),
         Opcode::CM_SEND => cm::send(device, command),
+        Opcode::CREATE_ETH_QUEUE => eth_queue::create(device, command),
+        Opcode::DESTROY_ETH_QUEUE => eth_queue::destroy(device, command),
+        Opcode::MODIFY_ETH_QUEUE => eth_queue::modify(device, command),
+        Opcode::QUERY_ETH_QUEUE => eth_queue::query(device, command),
+        Opcode::SET_ETH_CONFIG => eth_port::configure(device, command),
+        Opcode::SET_RSS => eth_port::set_rss(device, command),
+        Opcode::SET_MULTICAST => eth_port::set_multicast(device, command),
         _ => Err(Failure::new(Status::BAD_OPCODE)),
     }
 }

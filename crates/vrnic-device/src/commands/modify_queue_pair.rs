@@ -130,7 +130,7 @@ fn check_path(device: &Device, attributes: &Attributes) -> Result<Path, Failure>
         .get(new.gid_index.get())
         .ok_or(Failure::new(Status::NETWORK_UNREACHABLE))?;
     attributes
-        .path(device.config.mac, source)
+        .path(device.ethernet.port.mac, source)
         .ok_or(bad_mailbox_field(offset_of!(QpModify, dst_gid)))
 }
 

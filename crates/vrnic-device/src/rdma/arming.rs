@@ -6,9 +6,8 @@ use vrnic_abi::doorbell::{
 use vrnic_abi::resource::CqCreate;
 
 use crate::clock::Clock;
+use crate::moderation::{Moderation, Moderator};
 
-/// With this count only the time matters.
-const COUNT_UNLIMITED: u16 = u16::MAX;
 /// A completion so far back is forgotten, long before indexes wrap.
 const FORGOTTEN: u32 = 1 << 30;
 /// The bits of an index that an arm word has.
@@ -23,8 +22,7 @@ pub(crate) struct Arming {
     error: Option<u32>,
     /// The index behind the last completion that is solicited or in error.
     solicited: Option<u32>,
-    /// When the event that moderation holds back is due at the latest.
-    held_until: Option<u64>,
+    moderator: Moderator,
 }
 
 impl Arming {
@@ -55,26 +53,24 @@ impl Arming {
             _ => false,
         };
         if !matches {
-            self.held_until = None;
+            self.moderator.forget();
             return false;
         }
-        let (time, count) = (attributes.moderation_us.get(), attributes.moderation_count.get());
-        let enough = time == 0 || count != COUNT_UNLIMITED && fresh >= count.max(1).into();
-        if enough || is_fresh(self.error) {
-            return true;
-        }
-        let now = clock.now();
-        now >= *self.held_until.get_or_insert(now + u64::from(time) * 1000)
+        let moderation = Moderation {
+            time_us: attributes.moderation_us.get(),
+            count: attributes.moderation_count.get(),
+        };
+        is_fresh(self.error) || self.moderator.is_over(moderation, fresh, clock)
     }
 
     /// The event has been sent for that arm word.
     pub fn fire(&mut self, word: u32) {
         self.fired = Some(word >> CQ_ARM_SEQUENCE_SHIFT & CQ_ARM_SEQUENCE_MASK);
-        self.held_until = None;
+        self.moderator.forget();
     }
 
     /// When [`Self::is_due`] should be asked again at the latest, if an event is held back.
     pub fn held_until(&self) -> Option<u64> {
-        self.held_until
+        self.moderator.held_until()
     }
 }

@@ -9,7 +9,7 @@ use crate::dma::Dma;
 use crate::doorbells::DoorbellMemory;
 use crate::host::DmaFault;
 use crate::rc::{ReceiveRequest, Sge};
-use crate::ring::{BadIndex, RingMemory};
+use crate::ring::{BadIndex, Posted, RingMemory};
 
 /// Most entries (logarithm).
 pub(crate) const RQ_LOG2_MAX: u8 = 14;
@@ -19,15 +19,10 @@ const MAX_ENTRY: usize = srq_entry_size(MAX_SGE as u16);
 /// A ring of receives, with private copies of its indexes.
 pub(crate) struct ReceiveRing {
     ring: RingMemory,
-    /// Where the doorbell word is.
-    word: u64,
+    posted: Posted,
     max_sge: usize,
     /// Entries begin with an [`SrqSegment`].
     shared: bool,
-    /// What the driver has posted.
-    producer: u32,
-    /// What we have taken.
-    taken: u32,
 }
 
 impl ReceiveRing {
@@ -44,14 +39,11 @@ impl ReceiveRing {
     }
 
     fn at(ring: RingMemory, word: u64, max_sge: u16, shared: bool, doorbells: &DoorbellMemory) -> Self {
-        doorbells.store(word, 0);
         Self {
             ring,
-            word,
+            posted: Posted::new(word, doorbells),
             max_sge: max_sge.into(),
             shared,
-            producer: 0,
-            taken: 0,
         }
     }
 
@@ -71,33 +63,22 @@ impl ReceiveRing {
     /// # Errors
     /// It went back, or is more than the ring ahead.
     pub fn refresh(&mut self, doorbells: &DoorbellMemory) -> Result<(), BadIndex> {
-        let producer = doorbells.load(self.word);
-        let posted = producer.wrapping_sub(self.taken);
-        if posted < self.left() || posted > self.ring.entries() {
-            return Err(BadIndex);
-        }
-        self.producer = producer;
-        Ok(())
+        self.posted.refresh(doorbells, self.ring.entries())
     }
 
     /// Whether the driver's index is another than that which we know.
     pub fn is_rung(&self, doorbells: &DoorbellMemory) -> bool {
-        doorbells.load(self.word) != self.producer
+        self.posted.is_rung(doorbells)
     }
 
     /// Entries that we know of and have not taken.
     pub fn left(&self) -> u32 {
-        self.producer.wrapping_sub(self.taken)
+        self.posted.left()
     }
 
     /// Takes the next entry without looking at it: its index.
     pub fn skip(&mut self) -> Option<u32> {
-        if self.left() == 0 {
-            return None;
-        }
-        let index = self.taken;
-        self.taken = index.wrapping_add(1);
-        Some(index)
+        self.posted.take()
     }
 
     /// Takes the next entry. False: there is none.

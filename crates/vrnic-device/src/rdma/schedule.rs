@@ -210,12 +210,13 @@ impl Device {
         has_work.then_some(Work::Queues)
     }
 
-    /// When the first timer of all queue pairs and completion queues is due.
+    /// When the first timer of all queue pairs, completion queues and Ethernet queues is due.
     pub fn next_deadline(&mut self) -> u64 {
         let qps = self.rdma.qps.iter_mut().map(|(_, slot)| slot.deadline);
         let cqs = self.rdma.cqs.iter_mut();
         let cqs = cqs.filter_map(|(_, cq)| cq.arming.held_until());
-        qps.chain(cqs).min().unwrap_or(NEVER)
+        let ethernet = self.ethernet.held_until();
+        qps.chain(cqs).chain(ethernet).min().unwrap_or(NEVER)
     }
 
     /// Condemns the queue pairs that use a completion queue.

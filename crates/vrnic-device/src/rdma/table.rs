@@ -30,6 +30,11 @@ impl<T> Table<T> {
         }
     }
 
+    /// Whether there is no object.
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
     /// Whether there can be no more objects.
     pub const fn is_full(&self) -> bool {
         self.len == self.max

@@ -2,7 +2,7 @@
 
 use vrnic_abi::cm::{GID_VALID, GidEntry};
 use vrnic_abi::cmd::{Command, Opcode, Status};
-use vrnic_abi::info::{CAP_CM, CAP_RC, DeviceInfo, Statistics};
+use vrnic_abi::info::{CAP_CM, CAP_ETH, CAP_RC, DeviceInfo, Statistics};
 use vrnic_abi::regs::{self, DeviceState, FatalSyndrome};
 use vrnic_abi::resource::{EQ_ASYNC, EqCreate, ObjectNumber, Ring};
 use zerocopy::FromZeros;
@@ -113,13 +113,9 @@ fn dma_faults_of_the_queue_are_fatal() {
 }
 
 #[test]
-fn opcodes_of_later_parts_and_unknown_ones() {
+fn unknown_opcodes() {
     let mut rig = Rig::ready();
-    let ethernet = Opcode::ALL
-        .iter()
-        .copied()
-        .filter(|opcode| *opcode >= Opcode::CREATE_ETH_QUEUE);
-    for opcode in ethernet.chain([Opcode(0x0004), Opcode(0x7777), Opcode(u16::MAX)]) {
+    for opcode in [Opcode(0x0004), Opcode(0x0307), Opcode(0x7777), Opcode(u16::MAX)] {
         assert_eq!(rig.status(opcode, &NONE), Status::BAD_OPCODE, "{opcode:?}");
     }
 }
@@ -174,7 +170,7 @@ fn what_is_behind_the_input_must_be_zero() {
 #[test]
 fn mailboxes_are_checked() {
     let mut rig = Rig::ready();
-    for (opcode, needed) in [(Opcode::QUERY_DEVICE, 128), (Opcode::QUERY_STATS, 256)] {
+    for (opcode, needed) in [(Opcode::QUERY_DEVICE, 128), (Opcode::QUERY_STATS, 512)] {
         let mut command = rig.new_command(opcode, &NONE);
         expect(&mut rig, &command, Status::BAD_MAILBOX, needed);
         command.mailbox = MAILBOX.into();
@@ -204,7 +200,7 @@ fn mailboxes_are_checked() {
 fn query_device() {
     let mut rig = Rig::ready();
     let info: DeviceInfo = rig.query(Opcode::QUERY_DEVICE, &NONE);
-    assert_eq!(info.capabilities, CAP_CM | CAP_RC);
+    assert_eq!(info.capabilities, CAP_CM | CAP_RC | CAP_ETH);
     assert_eq!(info.fw_version, vrnic_device::FW_VERSION);
     assert_eq!(info.node_guid, [0x00, 0, 0, 0xFF, 0xFE, 0, 0, OUR_MAC[5]]);
     assert_eq!(
@@ -215,7 +211,15 @@ fn query_device() {
         ),
         (64, 64, 4096)
     );
-    assert_eq!(info.max_eth_queues.get(), 0, "what is not there has no limit");
+    assert_eq!(
+        (
+            info.max_eth_queues.get(),
+            info.max_tx_pieces,
+            info.max_large_send.get()
+        ),
+        (16, 32, 0x2_0000)
+    );
+    assert_eq!(info.hash_types.get(), 0xD700);
 }
 
 #[test]

@@ -163,7 +163,7 @@ fn queue_registers_are_checked() {
 #[test]
 fn reset_takes_everything_down() {
     let mut rig = Rig::cm();
-    assert_eq!(rig.status(Opcode::SET_RSS, &[0u8; 0]), Status::BAD_OPCODE);
+    assert_eq!(rig.status(Opcode(0x0307), &[0u8; 0]), Status::BAD_OPCODE);
     assert_ne!(rig.nic.statistics().commands_failed.get(), 0);
     rig.write(regs::CTRL, regs::CTRL_RESET | regs::CTRL_ENABLE);
     assert_eq!(
