@@ -3,6 +3,7 @@
 //! A miniport goes through its life; an NDK provider gets a consumer that closes things in the most awkward order that is
 //! allowed. There is no peer on the wire: connection requests come only from providers that make them up.
 
+mod ethernet;
 mod queues;
 
 use crate::ndis::{self, Adapter};
@@ -32,8 +33,6 @@ use vrnic_device::{NicConfig, Wire};
 const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 9);
 /// The port on which it accepts.
 const PORT: u16 = 7000;
-/// How long sent frames are waited for.
-const SEND_LIMIT: Duration = Duration::from_millis(500);
 
 /// Why a check could not be made.
 #[derive(Debug, Error)]
@@ -57,6 +56,7 @@ const LIMITS: Limits = Limits {
     call: Duration::from_secs(4),
     spin: Duration::from_secs(1),
     oid: Duration::from_secs(1),
+    send: Duration::from_secs(2),
     ndk_completion: Duration::from_secs(2),
     ..Limits::DEFAULT
 };
@@ -162,7 +162,7 @@ fn run_with(path: &Path, service: &str, fault_injection: Option<BTreeSet<String>
         return Err(CheckError::Entry(status));
     }
     let result = if ndis::driver::find(driver.object()).is_some() {
-        miniport(&driver)
+        miniport(&kernel, &driver)
     } else {
         Ok(())
     };
@@ -192,13 +192,13 @@ fn start_adapter(driver: &Driver) -> Result<Adapter, CheckError> {
     Ok(adapter)
 }
 
-fn miniport(driver: &Driver) -> Result<(), CheckError> {
+fn miniport(kernel: &Kernel, driver: &Driver) -> Result<(), CheckError> {
     let adapter = start_adapter(driver)?;
     let miniport = adapter.miniport();
     let _ = miniport.oid_query(OID_GEN_STATISTICS, 256);
     let _ = miniport.oid_set(OID_NDK_SET_STATE, &[1]);
     let _ = miniport.direct_oid_query(OID_NDK_STATISTICS, statistics_request());
-    let _ = miniport.send(&[&[0xFF; 60]], SEND_LIMIT);
+    ethernet::run(kernel, &adapter);
     // Not every miniport is a provider, and not every provider has every version.
     if let Ok(consumer) = ndk::Adapter::open(miniport, ndk::VERSION_2_0) {
         // What fails here fails with a status: that is no broken rule.

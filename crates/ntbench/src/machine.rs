@@ -2,11 +2,13 @@
 //! the benchmarks and `ntbench run` start from.
 
 use crate::ndis::adapter::{Adapter, Config as AdapterConfig, Keyword};
+use crate::ndis::{Protocol, Uses};
 use crate::ndk;
 use crate::nt::driver::Driver;
 use crate::nt::{event_log, registry};
 use crate::pci::slot::Slot;
 use crate::pe::file::LoadError;
+use crate::wire::host::{Attachment, Link};
 use crate::wire::{HostStack, Hub, HubConfig, Peer, PeerConfig, nic};
 use crate::{Config, Kernel};
 use ndk_sys::{NDIS_STATUS, NDK_VERSION, NTSTATUS};
@@ -19,7 +21,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 use thiserror::Error;
-use vrnic_device::{Nic, NicConfig};
+use vrnic_device::{Nic, NicConfig, Wire};
 
 /// The NIC's station address.
 pub const NIC_MAC: [u8; 6] = [0x52, 0x54, 0x00, 0x77, 0x00, 0x09];
@@ -55,8 +57,19 @@ pub struct AdapterSetup {
     pub addresses: Vec<(IpAddr, u8)>,
     /// Registry values of the adapter.
     pub keywords: BTreeMap<String, Keyword>,
+    /// Where the host's IP stack is.
+    pub stack: Stack,
     /// Done with the device before the driver gets it: to break it.
     pub before_start: Option<Preparation>,
+}
+
+/// Where the IP stack of an adapter's host is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stack {
+    /// On the adapter's port, beside the device.
+    OnPort,
+    /// Bound to the miniport, which it may use like that.
+    Bound(Uses),
 }
 
 /// Done with a device.
@@ -74,6 +87,7 @@ impl AdapterSetup {
             nic: NicConfig::new(mac),
             addresses,
             keywords: BTreeMap::new(),
+            stack: Stack::OnPort,
             before_start: None,
         }
     }
@@ -170,7 +184,7 @@ impl Machine {
     pub fn start_paused(config: MachineConfig) -> Result<Self, StartError> {
         let kernel = Kernel::boot(&config.kernel);
         let hub = Hub::new(config.wire)?;
-        let plugged: Vec<(Slot, Arc<HostStack>)> = (0..)
+        let plugged: Vec<Plugged> = (0..)
             .zip(&config.adapters)
             .map(|(number, setup)| plug_in(&hub, number, setup))
             .collect::<io::Result<_>>()?;
@@ -182,19 +196,20 @@ impl Machine {
         let mut machine = Self {
             adapters: Vec::new(),
             driver: None,
-            nics: plugged.iter().map(|(slot, _)| Arc::clone(slot.nic())).collect(),
-            hosts: plugged.iter().map(|(_, host)| Arc::clone(host)).collect(),
+            nics: plugged.iter().map(|one| Arc::clone(one.slot.nic())).collect(),
+            hosts: plugged.iter().map(|one| Arc::clone(&one.host)).collect(),
             hub,
             stations: stations(&config.adapters),
             peers: AtomicU8::new(0),
             kernel,
         };
-        for ((slot, host), setup) in plugged.into_iter().zip(config.adapters) {
+        for (Plugged { slot, host, protocol }, setup) in plugged.into_iter().zip(config.adapters) {
             let adapter_config = AdapterConfig {
                 interface_index: setup.interface_index,
                 keywords: setup.keywords,
                 addresses: setup.addresses,
                 host: Some(host),
+                protocol,
             };
             match Adapter::add(&driver, slot, adapter_config) {
                 Ok(adapter) => machine.adapters.push(adapter),
@@ -360,19 +375,43 @@ fn stations(adapters: &[AdapterSetup]) -> Vec<(IpAddr, MacAddr)> {
     adapters.iter().flat_map(of).collect()
 }
 
+/// An adapter's hardware, and the stack of its host.
+struct Plugged {
+    slot: Slot,
+    host: Arc<HostStack>,
+    protocol: Option<Arc<Protocol>>,
+}
+
 /// Plugs the device of an adapter into the slot of that number, and into the wire.
-fn plug_in(hub: &Hub, number: u8, setup: &AdapterSetup) -> io::Result<(Slot, Arc<HostStack>)> {
+fn plug_in(hub: &Hub, number: u8, setup: &AdapterSetup) -> io::Result<Plugged> {
     let mut slot = None;
     let name = match number {
         0 => "nic".to_owned(),
         _ => format!("nic{}", number + 1),
     };
-    let nic::Plugged { nic, host } = nic::plug_in(hub, &name, setup.nic.mac, |wire| {
+    let make = |wire: Arc<dyn Wire>| {
         let plugged = Slot::plug(number, setup.nic.clone(), wire)?;
         let nic = Arc::clone(plugged.nic());
         slot = Some(plugged);
         Ok(nic)
-    })?;
+    };
+    let (nic, host, protocol) = match setup.stack {
+        Stack::OnPort => {
+            let nic::Plugged { nic, host } = nic::plug_in(hub, &name, setup.nic.mac, make)?;
+            (nic, host, None)
+        }
+        Stack::Bound(uses) => {
+            let nic = nic::plug_in_alone(hub, &name, make)?;
+            let protocol = Protocol::new(uses);
+            let attachment = Attachment::plain(MacAddr(setup.nic.mac));
+            let host = Arc::new(HostStack::above(
+                attachment,
+                Arc::clone(&protocol) as Arc<dyn Link>,
+            )?);
+            protocol.set_host(&host);
+            (nic, host, Some(protocol))
+        }
+    };
     if let Some(prepare) = &setup.before_start {
         prepare(&nic);
     }
@@ -382,7 +421,7 @@ fn plug_in(hub: &Hub, number: u8, setup: &AdapterSetup) -> io::Result<(Slot, Arc
         }
     }
     let slot = slot.ok_or_else(|| io::Error::other("the slot is empty"))?;
-    Ok((slot, host))
+    Ok(Plugged { slot, host, protocol })
 }
 
 /// The NIC's IPv4 endpoint with that port.

@@ -8,6 +8,7 @@ mod dma;
 mod faults;
 mod kernel;
 mod miniport;
+mod net;
 mod provider;
 mod service;
 

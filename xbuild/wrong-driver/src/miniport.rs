@@ -1,4 +1,5 @@
-//! A miniport that is right but for the fault that was asked for. It answers no OID and sends nothing; its adapter has
+//! A miniport that is right but for the fault that was asked for. Sends complete at once, and are answered with a
+//! frame; its adapter has
 //! registered DMA with shared memory, a timer and a work item.
 #![expect(unsafe_code, reason = "handlers that NDIS calls, and calls of NDIS")]
 
@@ -17,18 +18,19 @@ use ndk_sys::{
     NDIS_OBJECT_TYPE_MINIPORT_ADAPTER_REGISTRATION_ATTRIBUTES,
     NDIS_OBJECT_TYPE_MINIPORT_DRIVER_CHARACTERISTICS, NDIS_OBJECT_TYPE_NDK_PROVIDER_CHARACTERISTICS,
     NDIS_OBJECT_TYPE_SG_DMA_DESCRIPTION, NDIS_OBJECT_TYPE_TIMER_CHARACTERISTICS, NDIS_OID_REQUEST,
-    NDIS_PHYSICAL_ADDRESS, NDIS_PORT_NUMBER, NDIS_SG_DMA_DESCRIPTION, NDIS_SHUTDOWN_ACTION, NDIS_STATUS,
-    NDIS_STATUS_FAILURE, NDIS_STATUS_NOT_SUPPORTED, NDIS_STATUS_PENDING, NDIS_STATUS_SUCCESS,
-    NDIS_TIMER_CHARACTERISTICS, NET_BUFFER_LIST, NET_PNP_EVENT_NOTIFICATION, NTSTATUS,
-    NdisRequestQueryInformation, NetEventNDKEnable, OID_NDK_SET_STATE, OID_NDK_STATISTICS,
-    SCATTER_GATHER_LIST,
+    NDIS_PHYSICAL_ADDRESS, NDIS_PORT_NUMBER, NDIS_SG_DMA_DESCRIPTION, NDIS_SHUTDOWN_ACTION,
+    NDIS_STATISTICS_INFO, NDIS_STATUS, NDIS_STATUS_FAILURE, NDIS_STATUS_NOT_SUPPORTED, NDIS_STATUS_PENDING,
+    NDIS_STATUS_SUCCESS, NDIS_TIMER_CHARACTERISTICS, NET_BUFFER_LIST, NET_PNP_EVENT_NOTIFICATION, NTSTATUS,
+    NdisRequestQueryInformation, NetEventNDKEnable, OID_GEN_CURRENT_PACKET_FILTER,
+    OID_GEN_RECEIVE_SCALE_PARAMETERS, OID_GEN_STATISTICS, OID_NDK_SET_STATE, OID_NDK_STATISTICS,
+    OID_PNP_QUERY_POWER, OID_PNP_SET_POWER, SCATTER_GATHER_LIST,
 };
 use vrnic_abi::pci::REGISTER_BAR_SIZE;
 use vrnic_abi::regs;
 
 use crate::faults::{Fault, Load, When, is};
 use crate::kernel::{DISPATCH_LEVEL, KfRaiseIrql, number, peek, pointer, poke, sleep};
-use crate::{dma, provider};
+use crate::{dma, net, provider};
 
 macro_rules! later {
     ($($name:literal)*) => { &[$(Fault { name: $name, when: When::Later },)*] };
@@ -40,7 +42,11 @@ pub const FAULTS: &[Fault] = later! {
     "NdisObjectHeader" "NdisHandle" "NdisDeregisterMiniportDriver" "NdisSetOptionalHandlers" "NdisMiniportAttributes"
     "NdisCompletion" "NdisPauseFailed" "NdisResourceLeak" "NdisResourceNotHeld" "NdisSharedMemoryOrder" "PeriodicTimer"
     "NdisTimerFreed" "NdisWorkItemQueued" "NdisWorkItemFreed" "NdisDoubleOidComplete" "NdisTimedOidComplete"
-    "NdisOidBytesWritten" "NdisNetPnPEventInOid" "NdisSendLost" "NdisSendReturned"
+    "NdisOidBytesWritten" "NdisNetPnPEventInOid" "NdisSendLost" "NdisSendReturned" "NdisSendStatus"
+    "NdisSendChanged" "NdisLargeSendInfo" "NdisListTouched" "NdisDispatchFlag" "NdisLockHeld" "NdisNetBufferPool"
+    "NdisNetBufferData" "NdisReceiveState" "NdisReceiveList" "NdisReceiveChanged"
+    "NdisPauseWithReceives" "NdisRssHash" "NdisRssProcessor" "NdisReceiveChecksum" "NdisPacketFilter" "NdisStatistics"
+    "NdisStatusBuffer"
     "NetioHandle" "NetioCancelInCallback" "NetioNotificationLeak"
     "NdkObjectHeader" "NdkObjectHeader-version" "NdkObjectHeader-reserved" "NdkObjectHeader-slot"
     "NdkReservedTouched" "NdkDispatchUsed" "NdkAddress" "NdkCompletionTwice" "NdkCompletionWithoutPending"
@@ -181,11 +187,15 @@ unsafe extern "system" fn initialize(
     register_dma();
     allocate_shared_memory();
     allocate_timer();
+    net::set_up(adapter);
     // SAFETY: the adapter's handle.
     set(&STATE.item, unsafe { ndis::NdisAllocateIoWorkItem(adapter) });
     break_rules_of_hardware(number(parameters));
     break_rules_of_objects();
     break_rules_of_netio();
+    if is("NdisStatusBuffer") {
+        net::indicate_short_status(adapter);
+    }
     NDIS_STATUS_SUCCESS
 }
 
@@ -435,6 +445,15 @@ unsafe extern "system" fn pause(_: NDIS_HANDLE, _: *mut NDIS_MINIPORT_PAUSE_PARA
         }
         return NDIS_STATUS_PENDING;
     }
+    if !is("NdisPauseWithReceives") {
+        net::wait_for_returns();
+    }
+    if is("NdisReceiveState") {
+        // SAFETY: the adapter's handle.
+        unsafe { ndis::NdisMPauseComplete(get(&STATE.adapter)) };
+        net::indicate(get(&STATE.adapter));
+        return NDIS_STATUS_PENDING;
+    }
     NDIS_STATUS_SUCCESS
 }
 
@@ -448,6 +467,7 @@ unsafe extern "system" fn halt(_: NDIS_HANDLE, _: NDIS_HALT_ACTION) {
     let physical = NDIS_PHYSICAL_ADDRESS {
         QuadPart: STATE.shared_physical.load(Ordering::Relaxed),
     };
+    net::tear_down();
     // SAFETY: what was allocated.
     unsafe { ndis::NdisMFreeSharedMemory(get(&STATE.adapter), SHARED, 1, get(&STATE.shared), physical) };
     // SAFETY: what was registered.
@@ -480,6 +500,28 @@ unsafe extern "system" fn oid_request(_: NDIS_HANDLE, request: *mut NDIS_OID_REQ
     // NDIS_OID_REQUEST: type at offset 4; the data of a query at 0x20: OID, buffer at 0x28, its length at 0x30, bytes written at 0x34.
     let request = number(request);
     let is_query = peek::<i32>(request + 4) == NdisRequestQueryInformation;
+    let oid: u32 = peek(request + 0x20);
+    if is("NdisStatistics") && is_query && oid == OID_GEN_STATISTICS {
+        // Nothing was ever sent.
+        let mut statistics = NDIS_STATISTICS_INFO::zeroed();
+        statistics.Header = header(NDIS_OBJECT_TYPE_DEFAULT, 1, size_of_val(&statistics));
+        poke(
+            request + 0x34,
+            u32::try_from(size_of_val(&statistics)).unwrap_or(0),
+        );
+        poke(peek(request + 0x28), statistics);
+        return NDIS_STATUS_SUCCESS;
+    }
+    if [
+        OID_GEN_CURRENT_PACKET_FILTER,
+        OID_GEN_RECEIVE_SCALE_PARAMETERS,
+        OID_PNP_QUERY_POWER,
+        OID_PNP_SET_POWER,
+    ]
+    .contains(&oid)
+    {
+        return NDIS_STATUS_SUCCESS;
+    }
     if is("NdisOidBytesWritten") && is_query {
         let length: u32 = peek(request + 0x30);
         poke(request + 0x34, length + 1);
@@ -515,16 +557,12 @@ unsafe extern "system" fn direct_oid_request(_: NDIS_HANDLE, request: *mut NDIS_
 }
 
 unsafe extern "system" fn send(_: NDIS_HANDLE, lists: *mut NET_BUFFER_LIST, _: NDIS_PORT_NUMBER, _: u32) {
-    if is("NdisSendLost") {
-        return;
-    }
-    for _ in 0..if is("NdisSendReturned") { 2 } else { 1 } {
-        // SAFETY: the lists that NDIS passed.
-        unsafe { ndis::NdisMSendNetBufferListsComplete(get(&STATE.adapter), lists, 0) };
-    }
+    net::send(get(&STATE.adapter), lists);
 }
 
-unsafe extern "system" fn returned(_: NDIS_HANDLE, _: *mut NET_BUFFER_LIST, _: u32) {}
+unsafe extern "system" fn returned(_: NDIS_HANDLE, lists: *mut NET_BUFFER_LIST, _: u32) {
+    net::returned(lists);
+}
 
 unsafe extern "system" fn cancel(_: NDIS_HANDLE, _: *mut c_void) {}
 

@@ -9,6 +9,7 @@
 use super::attributes::Attributes;
 use super::driver::Registration;
 use super::header;
+use super::protocol::Protocol;
 use super::resources::{Kind, Ledger};
 use super::{handles, status_of};
 use crate::cpu::call::call;
@@ -46,7 +47,7 @@ pub enum Keyword {
 }
 
 /// What the system knows of the adapter.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Config {
     /// Interface index.
     pub interface_index: u32,
@@ -54,8 +55,10 @@ pub struct Config {
     pub keywords: BTreeMap<String, Keyword>,
     /// Addresses of the interface, with their prefix lengths, when it starts.
     pub addresses: Vec<(IpAddr, u8)>,
-    /// The stack that has these addresses on the wire: NETIO asks it for neighbours.
+    /// The stack that has these addresses: NETIO asks it for neighbours.
     pub host: Option<Arc<HostStack>>,
+    /// The binding through which that stack sends and receives, if it is bound to the adapter.
+    pub protocol: Option<Arc<Protocol>>,
 }
 
 /// Where the adapter is in its life.
@@ -91,6 +94,7 @@ pub struct Miniport {
     pub(super) sends: super::send::Sends,
     pub(super) receives: super::receive::Receives,
     pub(super) scaling: Mutex<super::rss::Scaling>,
+    pub(super) filter: Mutex<super::filter::Filter>,
     pub(super) power: super::power::Power,
     pub(super) counted: super::statistics::Counted,
     pub(super) ndk: super::ndk::OpenAdapters,
@@ -182,6 +186,7 @@ impl Adapter {
             sends: super::send::Sends::default(),
             receives: super::receive::Receives::default(),
             scaling: Mutex::default(),
+            filter: Mutex::default(),
             power: super::power::Power::default(),
             counted: super::statistics::Counted::default(),
             ndk: super::ndk::OpenAdapters::default(),
@@ -203,6 +208,10 @@ impl Adapter {
         if status == NDIS_STATUS_SUCCESS {
             miniport.attributes.lock().check_complete();
             *miniport.state.lock() = State::Paused;
+            if let Some(protocol) = &miniport.config.protocol {
+                protocol.bind(&miniport);
+                follow_addresses(&miniport, protocol);
+            }
             return Ok(Self { miniport });
         }
         miniport.retire();
@@ -354,7 +363,7 @@ impl Miniport {
         status_of(result)
     }
 
-    fn restart(&self) -> Result<(), NDIS_STATUS> {
+    fn restart(self: &Arc<Self>) -> Result<(), NDIS_STATUS> {
         let Some(handler) = self.registration.handlers.RestartHandler else {
             return Ok(());
         };
@@ -374,6 +383,9 @@ impl Miniport {
             return Err(status);
         }
         *self.state.lock() = State::Running;
+        if let Some(protocol) = &self.config.protocol {
+            protocol.start(self);
+        }
         Ok(())
     }
 
@@ -387,6 +399,9 @@ impl Miniport {
             NDIS_MINIPORT_PAUSE_PARAMETERS_REVISION_1,
         );
         parameters.PauseReason = NDIS_PAUSE_NDIS_INTERNAL;
+        if let Some(protocol) = &self.config.protocol {
+            protocol.stop();
+        }
         *self.state.lock() = State::Pausing;
         self.receives.begin_pause();
         let parameters = (&raw const parameters).addr() as u64;
@@ -442,6 +457,12 @@ impl Miniport {
 
     /// Pause if it runs, close what consumers have open, halt; once.
     fn stop(&self, action: NDIS_HALT_ACTION) {
+        if let Some(protocol) = &self.config.protocol
+            && matches!(self.state(), State::Running | State::Paused)
+        {
+            protocol.stop();
+            Protocol::unbind(self);
+        }
         if self.state() == State::Running {
             self.pause();
         }
@@ -475,6 +496,17 @@ impl Miniport {
         }
         drop(handles::close::<Miniport>(self.handle.load(Ordering::Acquire)));
     }
+}
+
+/// The multicast groups follow the addresses of the interface.
+fn follow_addresses(miniport: &Arc<Miniport>, protocol: &Arc<Protocol>) {
+    let (to, by) = (Arc::downgrade(miniport), Arc::downgrade(protocol));
+    let changed = move || {
+        if let (Some(miniport), Some(protocol)) = (to.upgrade(), by.upgrade()) {
+            protocol.addresses_changed(&miniport);
+        }
+    };
+    crate::netio::host::follow(miniport.luid(), Arc::new(changed));
 }
 
 /// The `CM_PARTIAL_RESOURCE_LIST` of a slot: version and revision, count, then the descriptors. 4-byte units.

@@ -6,6 +6,8 @@ pub mod adapter;
 pub mod attributes;
 pub mod config;
 pub mod driver;
+pub mod filter;
+pub mod frame;
 pub mod handles;
 pub mod header;
 pub mod indications;
@@ -19,6 +21,7 @@ pub mod packet;
 pub mod pnp;
 pub mod power;
 pub mod processors;
+pub mod protocol;
 pub mod receive;
 pub mod resources;
 pub mod rss;
@@ -26,6 +29,7 @@ pub mod send;
 pub mod statistics;
 
 pub use adapter::{Adapter, Config, Keyword, Miniport};
+pub use protocol::{Protocol, Uses};
 
 /// The tables of this module's exports.
 pub static EXPORTS: &[&[Export]] = &[

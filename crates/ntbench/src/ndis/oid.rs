@@ -104,13 +104,17 @@ impl Miniport {
             .handlers
             .OidRequestHandler
             .map_or(0, |handler| handler as usize);
-        self.request(
+        let answer = self.request(
             "MiniportOidRequest",
             handler,
             NdisRequestSetInformation,
             oid,
             data.to_vec(),
-        )
+        );
+        if answer.status == NDIS_STATUS_SUCCESS {
+            self.note_filter(oid, data);
+        }
+        answer
     }
 
     /// A direct query, at DISPATCH. `data` is what the buffer holds before.

@@ -59,7 +59,7 @@ impl Layout {
             pieces,
             before,
             behind,
-            mapped: number % 3 != 0,
+            mapped: !number.is_multiple_of(3),
         }
     }
 }
@@ -71,7 +71,7 @@ const POISON: u8 = 0xDD;
 
 /// A net buffer with its memory.
 struct Buffer {
-    buffer: Box<NET_BUFFER>,
+    structure: Box<NET_BUFFER>,
     as_given: NET_BUFFER,
     data: Vec<u8>,
     _mdls: Vec<Box<[u64]>>,
@@ -97,9 +97,9 @@ impl Owned {
             .collect();
         let mut next = 0;
         for one in buffers.iter_mut().rev() {
-            one.buffer.Next = next as *mut NET_BUFFER;
-            one.as_given = *one.buffer;
-            next = (&raw const *one.buffer).addr();
+            one.structure.Next = next as *mut NET_BUFFER;
+            one.as_given = *one.structure;
+            next = (&raw const *one.structure).addr();
         }
         let mut head = Box::new(NET_BUFFER_LIST::zeroed());
         head.FirstNetBuffer = next as *mut NET_BUFFER;
@@ -136,7 +136,7 @@ impl Owned {
         let at = self
             .buffers
             .first()
-            .map_or(0, |one| (&raw const *one.buffer).addr());
+            .map_or(0, |one| (&raw const *one.structure).addr());
         if first != at {
             return Some("FirstNetBuffer of the list".into());
         }
@@ -160,7 +160,7 @@ impl Owned {
         let buffers = self
             .buffers
             .iter()
-            .map(|one| ((&raw const *one.buffer).addr(), size_of::<NET_BUFFER>()));
+            .map(|one| ((&raw const *one.structure).addr(), size_of::<NET_BUFFER>()));
         std::iter::once((self.address(), size_of::<NET_BUFFER_LIST>())).chain(buffers)
     }
 }
@@ -203,7 +203,7 @@ impl Buffer {
         buffer.CurrentMdlOffset = u32::try_from(skip).unwrap_or(u32::MAX);
         Self {
             as_given: *buffer,
-            buffer,
+            structure: buffer,
             data: data.to_vec(),
             _mdls: mdls,
             _memory: memory,
@@ -211,7 +211,7 @@ impl Buffer {
     }
 
     fn changed(&self) -> Option<String> {
-        let at = (&raw const *self.buffer).addr();
+        let at = (&raw const *self.structure).addr();
         let now: NET_BUFFER = memory::read(at);
         let place = |buffer: &NET_BUFFER| {
             (

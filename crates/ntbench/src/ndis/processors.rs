@@ -96,8 +96,9 @@ extern "win64" fn ndis_processor_index_to_number(index: u32, number: usize) -> N
 
 /// The `PROCESSOR_NUMBER` comes in a register: group, number, reserved.
 extern "win64" fn ndis_processor_number_to_index(number: u32) -> u32 {
-    let index = number >> 16 & 0xFF;
-    if number & 0xFFFF == 0 && index < count() {
+    let [group_low, group_high, index, _] = number.to_le_bytes();
+    let index = u32::from(index);
+    if group_low == 0 && group_high == 0 && index < count() {
         index
     } else {
         u32::MAX

@@ -3,7 +3,7 @@
 use super::adapter::{Miniport, State};
 use super::nbl;
 use super::send::{check_dispatch_flag, check_no_lock};
-use super::{handles, rss};
+use super::{frame, handles, rss};
 use crate::cpu::irql::{self, DISPATCH_LEVEL, Irql, RaisedIrql};
 use crate::cpu::vp;
 use crate::exports;
@@ -184,17 +184,21 @@ impl Receives {
         self.work.notify_all();
     }
 
-    fn keep(&self, received: &Received) {
+    /// A frame has come; those that do not pass the filter go no further.
+    fn keep(&self, received: Received, passes: bool) {
         let sink = self.sink.lock().clone();
-        if let Some(sink) = sink {
-            sink(received);
+        if let Some(sink) = sink.filter(|_| passes) {
+            sink(&received);
         }
         let mut frames = self.frames.lock();
+        frames.count += 1;
+        if !passes {
+            return;
+        }
         if frames.kept.len() == KEPT {
             frames.kept.pop_front();
         }
-        frames.kept.push_back(received.clone());
-        frames.count += 1;
+        frames.kept.push_back(received);
         drop(frames);
         self.arrived.notify_all();
     }
@@ -339,7 +343,7 @@ impl Miniport {
         queue.batches += 1;
         let inside = match queue.returns {
             Returns::Inside => true,
-            Returns::Mixed => queue.batches % 3 == 0,
+            Returns::Mixed => queue.batches.is_multiple_of(3),
             Returns::Held => {
                 queue.held.extend(lists);
                 return;
@@ -378,12 +382,12 @@ fn return_later(miniport: &Weak<Miniport>) {
                 let (ready, later) = queue.later.drain(..).partition(|one| one.0 <= now);
                 queue.later = later;
                 drop(queue);
-                let lists: Vec<usize> = Vec::<(Instant, usize)>::from(ready)
-                    .into_iter()
-                    .map(|one| one.1)
-                    .collect();
+                let ready: Vec<(Instant, usize)> = ready;
+                let lists: Vec<usize> = ready.into_iter().map(|one| one.1).collect();
                 turn += 1;
-                let raised = (turn % 2 == 0).then(|| RaisedIrql::at_least(DISPATCH_LEVEL));
+                let raised = turn
+                    .is_multiple_of(2)
+                    .then(|| RaisedIrql::at_least(DISPATCH_LEVEL));
                 miniport.return_lists(&lists);
                 drop(raised);
             }
@@ -427,13 +431,15 @@ extern "win64" fn ndis_m_indicate_receive_net_buffer_lists(
     let resources = flags & NDIS_RECEIVE_FLAGS_RESOURCES != 0;
     for &list in &lists {
         let received = miniport.check_list(list, flags);
+        frame::check_verdicts(&received.data, &received.info);
         rss::check(&miniport, &received);
         let lent = Lent {
             data: received.data.clone(),
             info: received.info,
         };
         miniport.receives.lent.lock().insert(list, lent);
-        miniport.receives.keep(&received);
+        let passes = miniport.passes(&received);
+        miniport.receives.keep(received, passes);
     }
     if resources {
         // The driver has them back when this returns.

@@ -19,9 +19,46 @@ pub fn plug_in(luid: u64, host: &Arc<HostStack>) {
     HOSTS.lock().insert(luid, Arc::clone(host));
 }
 
+/// Called when the addresses of a stack have changed, at PASSIVE.
+pub type Changed = Arc<dyn Fn() + Send + Sync>;
+
+/// Who follows the addresses of an interface.
+static FOLLOWERS: Mutex<BTreeMap<u64, Changed>> = Mutex::new(BTreeMap::new());
+
+/// `changed` is called when the addresses of an interface have changed, until it is gone.
+pub fn follow(luid: u64, changed: Changed) {
+    FOLLOWERS.lock().insert(luid, changed);
+}
+
+/// The interface has one more address: its stack answers for it.
+pub(super) fn add_address(luid: u64, address: IpAddr, prefix: u8) {
+    let host = HOSTS.lock().get(&luid).cloned();
+    if let Some(host) = host {
+        let _ = host.add_address(address, prefix);
+        tell(luid);
+    }
+}
+
+/// The interface has lost an address.
+pub(super) fn remove_address(luid: u64, address: IpAddr) {
+    let host = HOSTS.lock().get(&luid).cloned();
+    if let Some(host) = host {
+        host.remove_address(address);
+        tell(luid);
+    }
+}
+
+fn tell(luid: u64) {
+    let follower = FOLLOWERS.lock().get(&luid).cloned();
+    if let Some(changed) = follower {
+        changed();
+    }
+}
+
 /// The interface is gone.
 pub fn unplug(luid: u64) {
     HOSTS.lock().remove(&luid);
+    FOLLOWERS.lock().remove(&luid);
 }
 
 /// Forgets the neighbours of an interface that were not set by hand.

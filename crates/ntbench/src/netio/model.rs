@@ -152,7 +152,11 @@ pub fn add_address(luid: u64, address: IpAddr, prefix: u8) -> bool {
             new
         })
     });
-    added.inspect(|address| notify(address, MibAddInstance)).is_some()
+    if let Some(added) = added {
+        super::host::add_address(luid, address, prefix);
+        notify(&added, MibAddInstance);
+    }
+    added.is_some()
 }
 
 /// Takes an address from an interface and tells the subscribers, on this thread, at PASSIVE. False if it has no such
@@ -166,9 +170,11 @@ pub fn remove_address(luid: u64, address: IpAddr) -> bool {
             .position(|one| one.luid == luid && one.address == address)?;
         Some(model.addresses.remove(at))
     });
-    removed
-        .inspect(|address| notify(address, MibDeleteInstance))
-        .is_some()
+    if let Some(removed) = removed {
+        super::host::remove_address(luid, address);
+        notify(&removed, MibDeleteInstance);
+    }
+    removed.is_some()
 }
 
 /// The addresses of a family (`AF_UNSPEC`: all), in the order in which they were added.

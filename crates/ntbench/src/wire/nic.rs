@@ -53,6 +53,26 @@ pub fn plug_in(
     Ok(Plugged { nic, host })
 }
 
+/// As [`plug_in`], for a NIC whose host sends and receives through it.
+///
+/// # Errors
+/// Those of `make`.
+pub fn plug_in_alone(
+    hub: &Hub,
+    name: &str,
+    make: impl FnOnce(Arc<dyn Wire>) -> io::Result<Arc<Nic>>,
+) -> io::Result<Arc<Nic>> {
+    let port = Arc::new(hub.port(name));
+    let nic = make(Arc::clone(&port) as Arc<dyn Wire>)?;
+    let receiver = Arc::downgrade(&nic);
+    port.connect(Arc::new(move |frame| {
+        if let Some(nic) = receiver.upgrade() {
+            nic.receive(frame);
+        }
+    }));
+    Ok(nic)
+}
+
 #[cfg(test)]
 mod tests {
     use std::net::Ipv4Addr;

@@ -122,12 +122,20 @@ fn advance(buffer: usize, delta: u32, free_mdl: bool, handler: usize) {
     }
     value.DataLength -= delta;
     let mut offset = value.DataOffset + delta;
-    while free_mdl {
+    if free_mdl {
+        offset = free_passed(&mut value, offset, handler);
+    }
+    start_at(buffer, &mut value, offset);
+}
+
+/// Frees the MDLs before `offset` of the chain; returns what the offset is in the rest.
+fn free_passed(value: &mut NET_BUFFER, mut offset: u32, handler: usize) -> u32 {
+    loop {
         let first = value.MdlChain as usize;
         let length = u32::try_from(mdl::length(first)).unwrap_or(u32::MAX);
         let next: usize = memory::read(first + mdl::offset::NEXT);
         if next == 0 || length > offset {
-            break;
+            return offset;
         }
         offset -= length;
         value.MdlChain = next as *mut ndk_sys::MDL;
@@ -137,7 +145,6 @@ fn advance(buffer: usize, delta: u32, free_mdl: bool, handler: usize) {
             let _ = call(handler, &[first as u64]);
         }
     }
-    start_at(buffer, &mut value, offset);
 }
 
 fn retreat(buffer: usize, delta: u32, back_fill: u32, handler: usize) -> NDIS_STATUS {

@@ -16,9 +16,8 @@ const MANY: usize = 1 << 16;
 
 /// The addresses of a linked list: `next` reads the link of an element.
 fn linked(first: usize, next: impl Fn(usize) -> usize) -> impl Iterator<Item = usize> {
-    iter::successors(Some(first), move |&at| Some(next(at)))
-        .take_while(|&at| at != 0)
-        .take(MANY)
+    let there = |at: usize| Some(at).filter(|&at| at != 0);
+    iter::successors(there(first), move |&at| there(next(at))).take(MANY)
 }
 
 /// The lists of a chain.

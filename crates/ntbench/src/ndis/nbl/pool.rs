@@ -67,7 +67,7 @@ struct Allocated {
     pool: Arc<Pool>,
     /// MDL and data of `NdisAllocateNetBufferMdlAndData`.
     data: Option<(usize, usize)>,
-    allocated: StackTrace,
+    stack: StackTrace,
 }
 
 static ALLOCATED: Mutex<BTreeMap<usize, Allocated>> = Mutex::new(BTreeMap::new());
@@ -109,7 +109,7 @@ extern "win64" fn ndis_allocate_net_buffer_list_pool(handle: u64, parameters: us
     );
     let value: NET_BUFFER_LIST_POOL_PARAMETERS = memory::read(parameters);
     let with_buffer = value.fAllocateNetBuffer != 0;
-    if value.ContextSize % 16 != 0 || (value.DataSize != 0 && !with_buffer) {
+    if !value.ContextSize.is_multiple_of(16) || (value.DataSize != 0 && !with_buffer) {
         broken(
             format!(
                 "a pool with ContextSize {} and DataSize {}",
@@ -163,7 +163,7 @@ fn close(handle: u64, of_lists: bool) {
         .lock()
         .iter()
         .find(|(_, allocated)| Arc::ptr_eq(&allocated.pool, &pool))
-        .map(|(&at, allocated)| (at, allocated.allocated.clone()));
+        .map(|(&at, allocated)| (at, allocated.stack.clone()));
     if let Some((at, allocated)) = left {
         broken(
             format!("a pool was freed, and {at:#x} is still allocated from it"),
@@ -224,7 +224,7 @@ fn remember(at: usize, pool: &Arc<Pool>, data: Option<(usize, usize)>) {
         Allocated {
             pool: Arc::clone(pool),
             data,
-            allocated: StackTrace::track(),
+            stack: StackTrace::track(),
         },
     );
 }

@@ -2,17 +2,17 @@
 
 use std::collections::VecDeque;
 
-use smoltcp::phy::{Device, DeviceCapabilities, Medium, RxToken, TxToken};
+use super::Attachment;
+use smoltcp::phy::{Checksum, Device, DeviceCapabilities, Medium, RxToken, TxToken};
 use smoltcp::time::Instant;
 use smoltcp::wire::{EthernetFrame, EthernetProtocol, IpProtocol, Ipv4Packet, Ipv6Packet, UdpPacket};
 
+/// Bytes of an Ethernet header.
+const ETHERNET_HEADER: usize = 14;
 /// The UDP port of `RoCEv2`.
 const ROCE_PORT: u16 = 4791;
 /// How many frames may wait for the stack; more are dropped, as a busy host drops them.
 const DEPTH: usize = 1024;
-/// The largest frame of the stack: its TCP segments need no jumbo frames.
-const FRAME: usize = 1514;
-
 /// Whether the frame is for the NIC's transport rather than for the host.
 pub(super) fn is_rdma(frame: &[u8]) -> bool {
     let Ok(frame) = EthernetFrame::new_checked(frame) else {
@@ -29,13 +29,27 @@ pub(super) fn is_rdma(frame: &[u8]) -> bool {
 }
 
 /// Frames that have arrived, and frames that are to go.
-#[derive(Default)]
 pub(super) struct Queue {
     arrived: VecDeque<Vec<u8>>,
     departing: Vec<Vec<u8>>,
+    attachment: Attachment,
 }
 
 impl Queue {
+    /// Empty queues of a stack that is attached like that.
+    pub(super) fn new(attachment: Attachment) -> Self {
+        Self {
+            arrived: VecDeque::new(),
+            departing: Vec::new(),
+            attachment,
+        }
+    }
+
+    /// A frame that is not the stack's own, to go with the next ones.
+    pub(super) fn depart(&mut self, frame: Vec<u8>) {
+        self.departing.push(frame);
+    }
+
     /// A frame for the stack.
     pub(super) fn arrived(&mut self, frame: &[u8]) {
         if self.arrived.len() < DEPTH {
@@ -65,7 +79,12 @@ impl Device for Queue {
     fn capabilities(&self) -> DeviceCapabilities {
         let mut capabilities = DeviceCapabilities::default();
         capabilities.medium = Medium::Ethernet;
-        capabilities.max_transmission_unit = FRAME;
+        capabilities.max_transmission_unit = self.attachment.mtu + ETHERNET_HEADER;
+        // Computed here unless the adapter does it; always looked at.
+        let unless = |computed: bool| if computed { Checksum::Rx } else { Checksum::Both };
+        capabilities.checksum.ipv4 = unless(self.attachment.ip4);
+        capabilities.checksum.tcp = unless(self.attachment.tcp);
+        capabilities.checksum.udp = unless(self.attachment.udp);
         capabilities
     }
 }

@@ -1,7 +1,7 @@
-//! The host's IP stack on the NIC's port: address resolution, ping and TCP for the addresses that the adapter has.
+//! The host's IP stack: address resolution, ping and TCP for the addresses that an adapter has. The stack is smoltcp.
 //!
-//! On Windows these frames would go through the miniport's Ethernet queues to TCPIP. Until the driver has such queues, the stack
-//! sits on the port itself, beside the NIC, and takes what is not RDMA. The stack is smoltcp.
+//! It is bound above a miniport like a protocol driver ([`crate::ndis::Protocol`]), or sits on a port of the wire itself, where it takes
+//! what is not RDMA.
 
 mod device;
 mod tcp;
@@ -30,6 +30,52 @@ use device::Queue;
 /// How often a neighbour is asked for before it counts as unreachable; RFC 4861's `MAX_UNICAST_SOLICIT`.
 const QUESTIONS: u32 = 3;
 
+/// What a stack sends its frames through.
+pub trait Link: Send + Sync {
+    /// Sends frames in their order. Called without locks of the stack.
+    fn send(&self, frames: Vec<Vec<u8>>);
+}
+
+/// A port of the wire as a link.
+struct Port(Arc<dyn Wire>);
+
+impl Link for Port {
+    fn send(&self, frames: Vec<Vec<u8>>) {
+        for frame in &frames {
+            self.0.transmit(frame);
+        }
+    }
+}
+
+/// What a stack is attached to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attachment {
+    /// Its station.
+    pub mac: MacAddr,
+    /// Largest IP packet, in bytes.
+    pub mtu: usize,
+    /// Whether the checksums of IPv4 headers are computed below.
+    pub ip4: bool,
+    /// Whether those of TCP are.
+    pub tcp: bool,
+    /// Whether those of UDP are.
+    pub udp: bool,
+}
+
+impl Attachment {
+    /// Ethernet as everybody has it.
+    #[must_use]
+    pub const fn plain(mac: MacAddr) -> Self {
+        Self {
+            mac,
+            mtu: 1500,
+            ip4: false,
+            tcp: false,
+            udp: false,
+        }
+    }
+}
+
 /// The stack of one adapter. Dropping it ends its thread; its connections are cut off.
 pub struct HostStack {
     shared: Arc<Shared>,
@@ -37,9 +83,8 @@ pub struct HostStack {
 }
 
 struct Shared {
-    mac: MacAddr,
     start: Instant,
-    wire: Arc<dyn Wire>,
+    link: Arc<dyn Link>,
     state: Mutex<State>,
     /// Something for the stack's thread to do.
     work: Condvar,
@@ -48,6 +93,7 @@ struct Shared {
 }
 
 struct State {
+    mac: MacAddr,
     queue: Queue,
     interface: Interface,
     sockets: SocketSet<'static>,
@@ -65,10 +111,17 @@ impl HostStack {
     /// # Errors
     /// The thread cannot be started.
     pub fn start(mac: MacAddr, wire: Arc<dyn Wire>) -> io::Result<Self> {
-        let mut queue = Queue::default();
-        let config = Config::new(EthernetAddress(mac.0).into());
-        let interface = Interface::new(config, &mut queue, time::Instant::ZERO);
+        Self::above(Attachment::plain(mac), Arc::new(Port(wire)))
+    }
+
+    /// Starts a stack that sends through `link`, without an address yet.
+    ///
+    /// # Errors
+    /// The thread cannot be started.
+    pub fn above(attachment: Attachment, link: Arc<dyn Link>) -> io::Result<Self> {
+        let (queue, interface) = new_interface(attachment, time::Instant::ZERO);
         let state = State {
+            mac: attachment.mac,
             queue,
             interface,
             sockets: SocketSet::new(Vec::new()),
@@ -79,9 +132,8 @@ impl HostStack {
             stopping: false,
         };
         let shared = Arc::new(Shared {
-            mac,
             start: Instant::now(),
-            wire,
+            link,
             state: Mutex::new(state),
             work: Condvar::new(),
             news: Condvar::new(),
@@ -102,12 +154,36 @@ impl HostStack {
             return;
         }
         let mut state = self.shared.state.lock();
-        if let Some(Event::Answer { ip, mac }) = neighbour::read(self.shared.mac, &[], frame) {
+        if let Some(Event::Answer { ip, mac }) = neighbour::read(state.mac, &[], frame) {
             state.neighbours.insert(ip, mac);
             self.shared.news.notify_all();
         }
         state.queue.arrived(frame);
         self.shared.wake(&mut state);
+    }
+
+    /// Attaches the stack to something else; its addresses and connections stay, its neighbours are forgotten.
+    pub fn attach(&self, attachment: Attachment) {
+        let mut state = self.shared.state.lock();
+        let (queue, mut interface) = new_interface(attachment, self.shared.now());
+        interface.update_ip_addrs(|addresses| addresses.extend(state.interface.ip_addrs().iter().copied()));
+        state.mac = attachment.mac;
+        state.queue = queue;
+        state.interface = interface;
+        state.neighbours.clear();
+        self.shared.wake(&mut state);
+    }
+
+    /// The addresses that the stack has.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<IpAddr> {
+        let state = self.shared.state.lock();
+        state
+            .interface
+            .ip_addrs()
+            .iter()
+            .map(|cidr| cidr.address().into())
+            .collect()
     }
 
     /// Gives the stack an address. False: it has as many as it can have.
@@ -134,13 +210,15 @@ impl HostStack {
     /// within `limit`, or the addresses are of two families.
     #[must_use]
     pub fn resolve(&self, source: IpAddr, target: IpAddr, limit: Duration) -> Option<MacAddr> {
-        let question = neighbour::question(self.shared.mac, source, target)?;
         let mut state = self.shared.state.lock();
+        let question = neighbour::question(state.mac, source, target)?;
         for _ in 0..QUESTIONS {
             if let Some(mac) = state.neighbours.get(&target) {
                 return Some(*mac);
             }
-            self.shared.wire.transmit(&question);
+            // Not from here: whoever carries it may bring a frame to this stack before it returns.
+            state.queue.depart(question.clone());
+            self.shared.wake(&mut state);
             let deadline = Instant::now() + limit / QUESTIONS;
             let unknown = |state: &mut State| !state.neighbours.contains_key(&target);
             self.shared.news.wait_while_until(&mut state, unknown, deadline);
@@ -173,7 +251,7 @@ impl HostStack {
 impl fmt::Debug for HostStack {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HostStack")
-            .field("mac", &self.shared.mac)
+            .field("mac", &self.shared.state.lock().mac)
             .finish_non_exhaustive()
     }
 }
@@ -189,6 +267,13 @@ impl Drop for HostStack {
             let _ = thread.join();
         }
     }
+}
+
+fn new_interface(attachment: Attachment, now: time::Instant) -> (Queue, Interface) {
+    let mut queue = Queue::new(attachment);
+    let config = Config::new(EthernetAddress(attachment.mac.0).into());
+    let interface = Interface::new(config, &mut queue, now);
+    (queue, interface)
 }
 
 impl Shared {
@@ -230,11 +315,9 @@ impl Shared {
             let frames = queue.take_departing();
             Self::reap(&mut state);
             self.news.notify_all();
-            MutexGuard::unlocked(&mut state, || {
-                for frame in &frames {
-                    self.wire.transmit(frame);
-                }
-            });
+            if !frames.is_empty() {
+                MutexGuard::unlocked(&mut state, || self.link.send(frames));
+            }
             let idle = |state: &mut State| !state.work && !state.stopping;
             match delay {
                 Some(delay) => {
