@@ -7,13 +7,7 @@ use roce_wire::eth::MacAddr;
 use vrnic_device::{Nic, Wire};
 
 use super::host::HostStack;
-use super::hub::{Hub, PortHandle};
-
-impl Wire for PortHandle {
-    fn transmit(&self, frame: &[u8]) {
-        PortHandle::transmit(self, frame);
-    }
-}
+use super::hub::Hub;
 
 /// A NIC on the wire, and the IP stack of its host, which shares the port.
 pub struct Plugged {

@@ -12,7 +12,7 @@ use std::sync::mpsc::{self, SyncSender, TrySendError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use super::hub::{Hub, PortHandle};
+use crate::hub::{Hub, PortHandle};
 
 /// More than any frame: what is longer than this is cut off by the receiving call.
 const MAX_FRAME: usize = 64 * 1024;
@@ -80,7 +80,7 @@ impl DgramPort {
 }
 
 /// Puts frames into `queue`, and drops them when it is full.
-fn enqueue(queue: SyncSender<Vec<u8>>, shared: Arc<Shared>) -> super::hub::Receiver {
+fn enqueue(queue: SyncSender<Vec<u8>>, shared: Arc<Shared>) -> crate::hub::Receiver {
     Arc::new(move |frame| match queue.try_send(frame.to_vec()) {
         Ok(()) => {}
         Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
@@ -135,8 +135,8 @@ impl Drop for DgramPort {
 mod tests {
     use std::sync::mpsc::Receiver;
 
-    use super::super::hub::HubConfig;
     use super::*;
+    use crate::hub::HubConfig;
 
     const LIMIT: Duration = Duration::from_secs(10);
 

@@ -19,7 +19,7 @@ pub struct Impairment {
 
 /// What happens to one frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fate {
+pub(crate) enum Fate {
     Passes,
     Lost,
     Damaged,
@@ -27,7 +27,7 @@ pub(super) enum Fate {
     Overtaken,
 }
 
-pub(super) struct Impairer {
+pub(crate) struct Impairer {
     impairment: Impairment,
     chance: fastrand::Rng,
 }

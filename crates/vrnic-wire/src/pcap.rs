@@ -6,7 +6,7 @@ use std::path::Path;
 
 use vrnic_device::PcapTap;
 
-use super::hub::{Captured, Tap};
+use crate::hub::{Captured, Tap};
 
 /// A capture file of the whole wire. What is written goes to the file whenever the wire is idle, and when this is dropped.
 pub struct Pcap<W: Write + Send = BufWriter<File>>(PcapTap<W>);

@@ -10,7 +10,9 @@ use std::time::{Duration, Instant, SystemTime};
 use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
 use roce_wire::eth::{EthernetHeader, MacAddr};
 
-use super::impair::{Fate, Impairer, Impairment};
+use vrnic_device::Wire;
+
+use crate::impair::{Fate, Impairer, Impairment};
 
 /// What a port does with a frame for it. It is called on the wire's thread, one frame at a time, and holds up all others while it runs.
 pub type Receiver = Arc<dyn Fn(&[u8]) + Send + Sync>;
@@ -295,6 +297,12 @@ impl PortHandle {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+}
+
+impl Wire for PortHandle {
+    fn transmit(&self, frame: &[u8]) {
+        Self::transmit(self, frame);
     }
 }
 
