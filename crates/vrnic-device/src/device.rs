@@ -288,14 +288,30 @@ impl Device {
         }
     }
 
+    /// Receives what the wire has, if it is one that is polled. Its queue pairs answer afterwards, all frames at once. True if there
+    /// was a frame.
+    fn poll_wire(&mut self) -> bool {
+        let wire = Arc::clone(&self.wire);
+        let mut worked = false;
+        self.rdma.is_batch = true;
+        wire.poll(&mut |frame| {
+            worked = true;
+            self.receive(frame);
+        });
+        self.rdma.is_batch = false;
+        worked
+    }
+
     /// Receives frames to ourselves, no more than are on their way now. True if there was one.
     fn receive_loopback(&mut self) -> bool {
         let frames = self.loopback.len().min(LOOPBACK_BUDGET);
+        self.rdma.is_batch = true;
         for _ in 0..frames {
             if let Some(frame) = self.loopback.pop_front() {
                 self.receive(&frame);
             }
         }
+        self.rdma.is_batch = false;
         frames != 0
     }
 
@@ -308,10 +324,11 @@ impl Device {
 
     /// Looks at the doorbells and timers of everything that exists, and does some of what there is to do. True if there was something.
     pub fn poll(&mut self) -> bool {
+        let mut worked = self.poll_wire();
         if !self.is_ready() || !self.is_awake() {
-            return false;
+            return worked;
         }
-        let mut worked = self.poll_event_queues();
+        worked |= self.poll_event_queues();
         worked |= self.poll_cm_consumer();
         worked |= self.receive_loopback();
         worked |= self.poll_queue_pairs();
@@ -325,6 +342,7 @@ impl Device {
 
     /// Tells the driver whether the engine sleeps.
     pub fn announce_sleep(&self, asleep: bool) {
+        self.signal.set_asleep(asleep);
         if self.is_present() {
             self.doorbells.store(doorbell::SLEEP, u32::from(asleep));
         }

@@ -1,6 +1,6 @@
 //! The engine thread: polls the doorbells for a while, then sleeps until it is kicked.
 
-use std::sync::atomic::{Ordering, fence};
+use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,6 +12,8 @@ use crate::nic::Shared;
 pub(crate) struct Signal {
     flags: Mutex<Flags>,
     changed: Condvar,
+    /// The engine sleeps, or is about to and will look once more.
+    asleep: AtomicBool,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -24,6 +26,16 @@ impl Signal {
     /// Makes the engine look at the doorbells.
     pub fn wake(&self) {
         self.set(|flags| flags.kicked = true);
+    }
+
+    /// Notes whether the engine sleeps.
+    pub fn set_asleep(&self, asleep: bool) {
+        self.asleep.store(asleep, Ordering::SeqCst);
+    }
+
+    /// Whether the engine has to be woken to look at something.
+    pub fn sleeps(&self) -> bool {
+        self.asleep.load(Ordering::SeqCst)
     }
 
     /// Ends the engine.

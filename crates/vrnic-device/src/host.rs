@@ -65,4 +65,11 @@ pub trait Wire: Send + Sync {
     /// Sends a frame, from the destination address to the last byte before the frame check sequence. Never blocks, never
     /// calls back into the NIC.
     fn transmit(&self, frame: &[u8]);
+
+    /// For a wire without a thread that calls [`crate::Nic::receive`]: hands frames that have arrived to `receive`, the oldest first,
+    /// and not more than are good to be processed in one go. The NIC calls it all the time while it is awake; when a frame comes,
+    /// the wire calls [`crate::Nic::wake`].
+    fn poll(&self, receive: &mut dyn FnMut(&[u8])) {
+        let _ = receive;
+    }
 }

@@ -9,6 +9,7 @@
 //! | file | what |
 //! |---|---|
 //! | `nic`, `host`, `config` | the interface to the host |
+//! | `cable` | a wire between two NICs |
 //! | `device` | the state behind the lock: reset, interrupts, link, fatal errors |
 //! | `config_space`, `msix`, `regs`, `doorbells` | the PCI function and its BARs |
 //! | `engine` | the thread that polls doorbells, sleeps and is kicked |
@@ -20,6 +21,7 @@
 //! | `tap` | what crosses the port, as a pcap file |
 //! | `faults` | misbehaviour on request |
 
+mod cable;
 mod clock;
 mod cm;
 mod command_queue;
@@ -46,6 +48,7 @@ mod ring;
 mod tap;
 mod vlan;
 
+pub use cable::CableEnd;
 pub use config::{Engine, MTU_MAX, MTU_MIN, NicConfig};
 pub use doorbells::DoorbellMemory;
 pub use faults::{CompletionFault, Faults, Hold};

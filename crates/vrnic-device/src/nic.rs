@@ -2,6 +2,7 @@
 
 use std::io;
 use std::panic;
+use std::sync::atomic::{Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
@@ -182,6 +183,15 @@ impl Nic {
     )]
     pub fn poll(&self) -> bool {
         self.shared.device().poll()
+    }
+
+    /// Makes the engine look at the wire, if it sleeps. May be called under another NIC's lock.
+    pub fn wake(&self) {
+        // A sender puts a frame into the wire and then looks whether we sleep; we say that we sleep and then look at the wire.
+        fence(Ordering::SeqCst);
+        if self.shared.signal.sleeps() {
+            self.shared.signal.wake();
+        }
     }
 
     /// Listens at the port from now on, or no more.

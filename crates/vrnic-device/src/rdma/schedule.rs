@@ -37,6 +37,8 @@ pub(crate) struct Rdma {
     pub(super) owed_events: VecDeque<OwedEvent>,
     /// Queue pairs (by index) that go to ERROR, and why.
     pub(super) condemned: Vec<(u32, WorkStatus)>,
+    /// Frames that have come together are being received: the transports answer when all have been.
+    pub is_batch: bool,
     /// Bytes of early packets that queue pairs hold.
     pub(super) parked: usize,
     /// The frame under construction.
@@ -71,6 +73,7 @@ impl Rdma {
             qps: Table::new(FIRST_QUEUE_PAIR, MAX_QUEUE_PAIRS),
             owed_events: VecDeque::new(),
             condemned: Vec::new(),
+            is_batch: false,
             parked: 0,
             buffer: None,
         }
@@ -99,8 +102,8 @@ impl QueuePairSlot {
 }
 
 impl Device {
-    /// Lets the transport of the queue pair with that index do something, and then whatever it has become ready for. None:
-    /// there is no such queue pair.
+    /// Lets the transport of the queue pair with that index do something, and then (in a batch: later) whatever it has become
+    /// ready for. None: there is no such queue pair.
     pub fn drive<R>(
         &mut self,
         index: u32,
@@ -114,7 +117,7 @@ impl Device {
         let QueuePair { queues, transport } = &mut *qp;
         let mut host = QueuePairHost { device: self, queues };
         let result = work(transport, &mut host, &mut buffer);
-        let busy = transport.run(&mut host, &mut buffer, BUDGET);
+        let busy = host.device.rdma.is_batch || transport.run(&mut host, &mut buffer, BUDGET);
         let deadline = transport.deadline().unwrap_or(NEVER);
         self.rdma.buffer = Some(buffer);
         let slot = self.rdma.qps.get_mut(index)?;

@@ -14,7 +14,7 @@ use vrnic_abi::cmd::{Command, Completion, OWNER_PHASE, Opcode, Status, phase};
 use vrnic_abi::event::Event;
 use vrnic_abi::resource::{EQ_ASYNC, EqCreate, ObjectNumber, Ring};
 use vrnic_abi::{doorbell, regs};
-use vrnic_device::{Nic, NicConfig};
+use vrnic_device::{Nic, NicConfig, Wire};
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes};
 
 use crate::host::{Host, MEMORY};
@@ -57,7 +57,12 @@ impl Rig {
 
     pub fn with(config: NicConfig) -> Self {
         let host = Arc::new(Host::new());
-        let nic = Nic::new(config, host.clone(), host.clone(), host.clone()).unwrap();
+        Self::on_wire(config, host.clone(), host)
+    }
+
+    /// A NIC with another wire than the host's recorder.
+    pub fn on_wire(config: NicConfig, host: Arc<Host>, wire: Arc<dyn Wire>) -> Self {
+        let nic = Nic::new(config, host.clone(), host.clone(), wire).unwrap();
         nic.enable_function();
         Self {
             nic,

@@ -1,8 +1,11 @@
 //! The objects of reliable connections.
 
 mod completions;
+mod engine;
 mod flush;
 mod keys;
 mod objects;
 mod pair;
+mod properties;
+mod shared;
 mod side;

@@ -57,11 +57,16 @@ impl Pair {
             memory,
             keys,
         };
-        for index in 0..2 {
-            let modify = Side::to_rts(&pair.sides[1 - index], pair.qps[1 - index].qpn);
-            pair.sides[index].modify(&pair.qps[index], &modify).unwrap();
-        }
+        pair.connect();
         pair
+    }
+
+    /// Connects the queue pairs, which are in INIT.
+    pub fn connect(&mut self) {
+        for index in 0..2 {
+            let modify = Side::to_rts(&self.sides[1 - index], self.qps[1 - index].qpn);
+            self.sides[index].modify(&self.qps[index], &modify).unwrap();
+        }
     }
 
     /// Lets both work, and carries frames, until nothing is left to do.

@@ -1,6 +1,7 @@
 //! A small RDMA driver: makes objects, posts requests, reads completions.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use roce_wire::gid::Gid;
 use vrnic_abi::cmd::{OWNER_PHASE, Opcode, Status, phase};
@@ -16,10 +17,10 @@ use vrnic_abi::wqe::{
     BASIC_BLOCK, ControlSegment, DataSegment, END_KEY, SrqSegment, WORK_SIGNALED, WorkOpcode,
     receive_entry_size, srq_entry_size,
 };
-use vrnic_device::{Engine, NicConfig};
+use vrnic_device::{CableEnd, Engine, NicConfig};
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes};
 
-use crate::host::MEMORY;
+use crate::host::{Host, MEMORY};
 use crate::rig::{MAILBOX, OUR_IP, OUR_MAC, PEER_IP, PEER_MAC, Rig, contiguous};
 
 /// All rights that a region can give.
@@ -83,6 +84,22 @@ impl Side {
     /// On a NIC that runs.
     pub fn on(rig: Rig) -> Self {
         Self::with_rig(rig, OUR_MAC, OUR_IP)
+    }
+
+    /// Two of them with a cable between them.
+    pub fn cabled(engine: Engine) -> [Self; 2] {
+        let mut ends = CableEnd::pair().into_iter();
+        [(OUR_MAC, OUR_IP), (PEER_MAC, PEER_IP)].map(|(mac, ip)| {
+            let config = NicConfig {
+                engine,
+                ..NicConfig::new(mac)
+            };
+            let end = ends.next().unwrap();
+            let mut rig = Rig::on_wire(config, Arc::new(Host::new()), end.clone());
+            end.plug_in(&rig.nic);
+            rig.enable();
+            Self::with_rig(rig, mac, ip)
+        })
     }
 
     fn with_rig(mut rig: Rig, mac: [u8; 6], ip: IpAddr) -> Self {
