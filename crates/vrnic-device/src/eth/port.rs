@@ -5,7 +5,7 @@ use vrnic_abi::eth::{
     FILTER_PROMISCUOUS,
 };
 
-use super::ADDRESS;
+use super::{ADDRESS, HEADER};
 
 /// An Ethernet address.
 pub(crate) type Address = [u8; ADDRESS];
@@ -72,12 +72,13 @@ impl Port {
     /// Whether the filter lets a frame pass.
     pub fn accepts(&self, frame: &[u8]) -> bool {
         let asks = |filter| self.filter & filter != 0;
-        if self.filter == 0 || asks(FILTER_PROMISCUOUS) {
-            return self.filter != 0;
-        }
-        let Some(destination) = frame.first_chunk::<ADDRESS>() else {
-            return false;
+        let destination = match frame.first_chunk::<ADDRESS>() {
+            Some(destination) if frame.len() >= HEADER => destination,
+            _ => return false,
         };
+        if asks(FILTER_PROMISCUOUS) {
+            return true;
+        }
         match Cast::of(frame) {
             Cast::Unicast => asks(FILTER_DIRECTED) && *destination == self.mac,
             Cast::Broadcast => asks(FILTER_BROADCAST),

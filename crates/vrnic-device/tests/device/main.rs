@@ -4,6 +4,7 @@ mod cm;
 mod cm_half_open;
 mod commands;
 mod doorbells;
+mod ethernet;
 mod events;
 mod faults;
 mod host;

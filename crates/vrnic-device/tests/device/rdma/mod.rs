@@ -8,4 +8,4 @@ mod objects;
 mod pair;
 mod properties;
 mod shared;
-mod side;
+pub mod side;
