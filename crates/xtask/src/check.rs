@@ -11,6 +11,7 @@ use clap::{Arg, ArgMatches};
 use crate::cargo::{build_bench, cargo, record};
 use crate::conformance;
 use crate::driver::{self, Image, Profile, succeed};
+use crate::package;
 use crate::packages;
 use crate::paths;
 use crate::peer::PeerFiles;
@@ -51,6 +52,9 @@ pub fn commands() -> [clap::Command; 4] {
 pub fn test(arguments: &ArgMatches) -> Result<()> {
     packages::ensure(packages::HOST_BUILD)?;
     packages::ensure(packages::TSHARK)?;
+    for needs in package::NEEDS {
+        packages::ensure(needs)?;
+    }
     PeerFiles::prepare()?;
     let mut test = cargo("test");
     with_images(&mut test)?.env("VRNIC_NTBENCH", build_bench()?);

@@ -7,6 +7,7 @@ use clap::Command;
 
 use crate::driver::TARGET;
 use crate::driver::toolchain;
+use crate::package;
 use crate::packages::{self, Need};
 
 /// The subcommand.
@@ -26,6 +27,10 @@ pub fn run() -> Result<()> {
     report.heading("To build vrnic.sys");
     report.needs(toolchain::LLVM_AND_HEADERS);
     report.windows_compiler(toolchain::rustup_has_target());
+    report.heading("To make the driver package");
+    for needs in package::NEEDS {
+        report.needs(needs);
+    }
     report.heading("To run the Linux peer");
     report.needs(packages::LINUX_PEER);
     report.heading("To check captures");

@@ -36,6 +36,16 @@ const HAND_OVER_TOOLS: &[Need] = &[Need {
     proof: Proof::Program("gcab"),
 }];
 
+/// What the package and its tests need in all.
+pub const NEEDS: [&[Need]; 4] = [sign::TOOLS, sign::TOKEN_TOOLS, HAND_OVER_TOOLS, TEST_TOOLS];
+
+/// What the tests need besides.
+const TEST_TOOLS: &[Need] = &[Need {
+    package: "softhsm2",
+    why: "is the token that the tests sign with",
+    proof: Proof::Program("softhsm2-util"),
+}];
+
 /// The subcommand.
 #[must_use]
 pub fn command() -> clap::Command {

@@ -78,6 +78,12 @@ impl Signer {
         if output.exists() {
             fs::remove_file(output).with_context(|| format!("cannot replace {}", output.display()))?;
         }
+        quietly(&mut self.command(input, output)).with_context(|| format!("cannot sign {}", input.display()))
+    }
+
+    /// The command that does it.
+    #[must_use]
+    pub fn command(&self, input: &Path, output: &Path) -> Command {
         let mut command = Command::new("osslsigncode");
         command.args(["sign", "-h", "sha256"]);
         if input.extension().is_some_and(|end| end == "sys") {
@@ -95,7 +101,7 @@ impl Signer {
             .arg(input)
             .arg("-out")
             .arg(output);
-        quietly(&mut command).with_context(|| format!("cannot sign {}", input.display()))
+        command
     }
 }
 
