@@ -159,12 +159,12 @@ fn a_pkcs12_file_signs() {
         password: Some(password.clone()),
         timestamp: None,
     };
-    let signed = folder.join("pfx.sys");
-    signer.sign(&image(), &signed).expect("signed");
-    verify(&signed, None, &made.test.certificate()).expect("a good signature");
+    let output = folder.join("pfx.sys");
+    signer.sign(&image(), &output).expect("signed");
+    verify(&output, None, &made.test.certificate()).expect("a good signature");
     fs::write(&password, "wrong").expect("written");
     signer.password = Some(password);
-    signer.sign(&image(), &signed).expect_err("the wrong password");
+    signer.sign(&image(), &output).expect_err("the wrong password");
 }
 
 #[test]
@@ -190,7 +190,7 @@ fn a_token_signs() {
     let token = run("sh", &["-c", &script]);
     assert!(token.status.success(), "{token:?}");
     // In a process of its own: the token's library reads its configuration from the environment.
-    let signed = folder.join("token.sys");
+    let copy = folder.join("token.sys");
     let identity = Identity::Token {
         module: "/usr/lib/softhsm/libsofthsm2.so".into(),
         certificate: text(&made.test.certificate()).to_owned(),
@@ -202,12 +202,12 @@ fn a_token_signs() {
         timestamp: None,
     };
     let output = signer
-        .command(&image(), &signed)
+        .command(&image(), &copy)
         .env("SOFTHSM2_CONF", &configuration)
         .output()
         .expect("it starts");
     assert!(output.status.success(), "{output:?}");
-    verify(&signed, None, &made.test.certificate()).expect("a good signature");
+    verify(&copy, None, &made.test.certificate()).expect("a good signature");
 }
 
 #[test]

@@ -138,6 +138,21 @@ impl Toolchain {
         }
     }
 
+    /// The version of its compiler, such as `1.95.0`, which is also that of the standard library.
+    ///
+    /// # Errors
+    /// When the compiler cannot be asked.
+    pub fn version(self) -> Result<String> {
+        let said = match self {
+            Self::Rustup => ask_rustc(&["--version"])?,
+            Self::Debian => debian_version()?,
+        };
+        let version = said.split(' ').nth(1);
+        Ok(version
+            .with_context(|| format!("rustc --version says {said:?}"))?
+            .to_owned())
+    }
+
     /// Folders whose names depend on the machine, and what panic messages and symbols say in their place.
     ///
     /// # Errors
@@ -185,16 +200,20 @@ fn ask_rustc(arguments: &[&str]) -> Result<String> {
     Ok(String::from_utf8(output.stdout)?.trim().to_owned())
 }
 
+fn debian_version() -> Result<String> {
+    let output = Command::new(DEBIAN_RUSTC)
+        .arg("--version")
+        .output()
+        .with_context(|| format!("cannot start {DEBIAN_RUSTC}"))?;
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
 /// Whether Debian's compiler is recent enough.
 ///
 /// # Errors
 /// When it is not, or cannot be asked.
 pub fn check_debian_version() -> Result<()> {
-    let output = Command::new(DEBIAN_RUSTC)
-        .arg("--version")
-        .output()
-        .with_context(|| format!("cannot start {DEBIAN_RUSTC}"))?;
-    let text = String::from_utf8_lossy(&output.stdout);
+    let text = debian_version()?;
     let found = parse_version(&text).with_context(|| format!("{DEBIAN_RUSTC} --version says {text:?}"))?;
     if found < OLDEST {
         let (major, minor) = OLDEST;

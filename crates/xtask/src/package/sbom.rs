@@ -1,7 +1,7 @@
 //! The software bill of materials: what `vrnic.sys` was linked from, in `CycloneDX` 1.5.
 //!
 //! Cargo says which packages those are: the graph of `xbuild`, from which the image is built, without procedural macros and
-//! build scripts, which leave no code behind. (cargo-cyclonedx would list the graph of the root's lock file, with the paths
+//! build scripts, which leave no code behind, and with Rust's own library. (cargo-cyclonedx would list the graph of the root's lock file, with the paths
 //! of the machine in it.)
 
 use std::fmt::Write as _;
@@ -13,7 +13,11 @@ use sha2::{Digest, Sha256};
 
 use super::stamp::Stamp;
 use crate::driver::TARGET;
+use crate::driver::toolchain::Toolchain;
 use crate::{cargo, paths};
+
+/// Rust's own library, as the bill names it.
+const STANDARD_LIBRARY: &str = "rust-std";
 
 /// A package of the graph.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,7 +48,8 @@ pub fn build(image: &[u8], stamp: &Stamp) -> Result<String> {
     }
     let lock = paths::workspace().join("xbuild/Cargo.lock");
     let lock = fs::read_to_string(&lock).with_context(|| format!("cannot read {}", lock.display()))?;
-    let components = components(&String::from_utf8(output.stdout)?, &lock)?;
+    let mut components = components(&String::from_utf8(output.stdout)?, &lock)?;
+    add_standard_library(&mut components, Toolchain::find()?.version()?);
     Ok(format!("{:#}\n", document(&components, image, stamp)))
 }
 
@@ -91,6 +96,19 @@ fn components(tree: &str, lock: &str) -> Result<Vec<Component>> {
     Ok(components)
 }
 
+/// Adds what every Rust program is linked from: `core` and `alloc`.
+fn add_standard_library(components: &mut Vec<Component>, version: String) {
+    let index = components.len();
+    components[0].uses.push(index);
+    components.push(Component {
+        name: STANDARD_LIBRARY.to_owned(),
+        version,
+        licence: "MIT OR Apache-2.0".to_owned(),
+        checksum: None,
+        uses: Vec::new(),
+    });
+}
+
 /// The checksum of a package in Cargo's lock file.
 fn checksum(lock: &str, name: &str, version: &str) -> Option<String> {
     let head = format!("name = \"{name}\"\nversion = \"{version}\"\n");
@@ -106,7 +124,12 @@ fn checksum(lock: &str, name: &str, version: &str) -> Option<String> {
 impl Component {
     /// Its package URL, which names it everywhere.
     fn url(&self) -> String {
-        format!("pkg:cargo/{}@{}", self.name, self.version)
+        let kind = if self.name == STANDARD_LIBRARY {
+            "generic"
+        } else {
+            "cargo"
+        };
+        format!("pkg:{kind}/{}@{}", self.name, self.version)
     }
 
     fn value(&self) -> Value {
@@ -179,7 +202,8 @@ mod tests {
 
     #[test]
     fn packages_licences_checksums_and_edges_are_there_and_paths_are_not() {
-        let components = components(TREE, LOCK).expect("a tree");
+        let mut components = components(TREE, LOCK).expect("a tree");
+        add_standard_library(&mut components, "1.2.3".to_owned());
         let stamp = Stamp::new("0.1.0.7".to_owned(), 0).expect("a time");
         let document = document(&components, b"image", &stamp);
         assert_eq!(document["components"][0]["hashes"][0]["content"], "00ff");
@@ -189,7 +213,11 @@ mod tests {
         );
         assert_eq!(
             document["dependencies"][0]["dependsOn"],
-            json!(["pkg:cargo/a@1.0.0", "pkg:cargo/b@2.0.0"])
+            json!([
+                "pkg:cargo/a@1.0.0",
+                "pkg:cargo/b@2.0.0",
+                "pkg:generic/rust-std@1.2.3"
+            ])
         );
         assert_eq!(
             document["dependencies"][1]["dependsOn"],
