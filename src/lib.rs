@@ -3,7 +3,7 @@
 //! | module | what it is |
 //! |---|---|
 //! | `os` | the operating system: the only folder that calls ntoskrnl, NDIS and NETIO |
-//! | `ndis` | the miniport |
+//! | [`ndis`] | the miniport |
 //! | [`ndk`] | the NDK provider |
 //! | [`cm`] | the InfiniBand connection manager as a pure state machine |
 //! | [`nic`] | the hardware |
@@ -11,13 +11,11 @@
 #![cfg_attr(windows, no_std)]
 
 pub mod cm;
+pub mod ndis;
 pub mod ndk;
 pub mod nic;
 pub mod os;
 pub mod status;
-
-#[cfg(windows)]
-mod ndis;
 
 #[cfg(windows)]
 mod entry {

@@ -5,11 +5,13 @@ use core::ptr::NonNull;
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32};
 
 use ndk_sys::{NDIS_HANDLE, NET_LUID};
+use vrnic_abi::info::Statistics;
+use zerocopy::FromZeros;
 
 use super::config::Config;
-use super::interrupt::Work;
+use super::ethernet::Ethernet;
+use super::interrupt::{TICK, Work};
 use super::ndk_state::NdkState;
-use super::state::SendGate;
 use crate::ndk::Provider;
 use crate::nic::Nic;
 use crate::os::dma::DmaChannel;
@@ -35,12 +37,18 @@ pub struct Adapter {
     pub config: Config,
     /// The adapter is going away: nothing new is started.
     pub closing: AtomicBool,
-    /// Whether frames may be sent.
-    pub send_gate: SendGate,
-    /// `OID_GEN_CURRENT_PACKET_FILTER`.
-    pub packet_filter: AtomicU32,
+    /// NDIS waits for a pause to be completed.
+    pub pausing: AtomicBool,
     /// `OID_GEN_CURRENT_LOOKAHEAD`.
     pub lookahead: AtomicU32,
+    /// It goes to sleep, wakes up or is reset: that is no failure to be reported.
+    pub transition: AtomicBool,
+    /// It sleeps.
+    pub asleep: AtomicBool,
+    /// Counters of the device from before its last reset.
+    pub carried: SpinLock<Statistics>,
+    /// Ticks for which sending may come to nothing.
+    pub patience: u32,
     /// Timer ticks, for what is done less often.
     pub ticks: AtomicU32,
     /// What of the device's health has been reported, see `health`.
@@ -61,6 +69,8 @@ pub struct Adapter {
     pub ndk_worker: SetOnce<Worker<Self>>,
     /// The NDK provider. Missing if it could not be started: the rest works without.
     pub provider: SetOnce<PoolBox<Provider>>,
+    /// Ethernet queues.
+    pub ethernet: SetOnce<Ethernet>,
     /// The hardware.
     pub nic: SetOnce<PoolArc<Nic>>,
     /// Must outlive the NIC's shared memory.
@@ -79,13 +89,18 @@ unsafe impl Send for Adapter {}
 impl Adapter {
     /// An adapter without anything yet.
     pub fn new(handle: AdapterHandle, luid: NET_LUID, config: Config) -> Self {
+        // Twice as long as a command may take.
+        let ticks = config.command_timeout.as_millis() * 2 / TICK.as_millis();
         Self {
             handle,
             luid,
             config,
+            transition: AtomicBool::new(false),
+            asleep: AtomicBool::new(false),
+            carried: SpinLock::new(Statistics::new_zeroed()),
+            patience: u32::try_from(ticks).unwrap_or(u32::MAX),
             closing: AtomicBool::new(false),
-            send_gate: SendGate::new(),
-            packet_filter: AtomicU32::new(0),
+            pausing: AtomicBool::new(false),
             lookahead: AtomicU32::new(0),
             ticks: AtomicU32::new(0),
             reported_health: AtomicU8::new(0),
@@ -97,6 +112,7 @@ impl Adapter {
             worker: SetOnce::new(),
             ndk_worker: SetOnce::new(),
             provider: SetOnce::new(),
+            ethernet: SetOnce::new(),
             nic: SetOnce::new(),
             dma: SetOnce::new(),
         }

@@ -14,7 +14,7 @@ use ndk_sys::{
     UNICODE_STRING,
 };
 
-use super::{halt, initialize, ndk_adapter, object_header, oid, oid_direct, send, state};
+use super::{ethernet, halt, initialize, ndk_adapter, object_header, oid, oid_direct, state};
 use crate::os::event_log;
 use crate::os::irql::Passive;
 use crate::os::miniport::{self, Driver};
@@ -64,9 +64,9 @@ const fn characteristics() -> NDIS_MINIPORT_DRIVER_CHARACTERISTICS {
         PauseHandler: Some(state::pause),
         RestartHandler: Some(state::restart),
         OidRequestHandler: Some(oid::oid_request),
-        SendNetBufferListsHandler: Some(send::send_net_buffer_lists),
-        ReturnNetBufferListsHandler: Some(send::return_net_buffer_lists),
-        CancelSendHandler: Some(send::cancel_send),
+        SendNetBufferListsHandler: Some(ethernet::send_net_buffer_lists),
+        ReturnNetBufferListsHandler: Some(ethernet::return_net_buffer_lists),
+        CancelSendHandler: Some(ethernet::cancel_send),
         CheckForHangHandlerEx: Some(state::check_for_hang),
         ResetHandlerEx: Some(state::reset),
         DevicePnPEventNotifyHandler: Some(state::device_pnp_event_notify),

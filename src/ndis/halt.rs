@@ -7,6 +7,7 @@ use core::sync::atomic::Ordering;
 use ndk_sys::{NDIS_HALT_ACTION, NDIS_HANDLE};
 
 use super::adapter::Adapter;
+use super::ethernet::Closed;
 use crate::os::irql::Passive;
 use crate::os::pool::PoolArc;
 
@@ -42,6 +43,9 @@ impl Adapter {
             nic.silence();
             // Nobody else gives back what has ended by that.
             nic.tick(usize::MAX);
+        }
+        if let Some(ethernet) = this.ethernet.get() {
+            ethernet.clear(Closed::DEAD, false);
         }
         let interrupt = this.interrupt.lock().take();
         drop(interrupt);

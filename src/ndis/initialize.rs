@@ -10,12 +10,15 @@ use ndk_sys::{
     NDIS_MINIPORT_INIT_PARAMETERS, NDIS_STATUS, NDIS_STATUS_ADAPTER_NOT_FOUND, NDIS_STATUS_FAILURE,
     NDIS_STATUS_RESOURCE_CONFLICT, NDIS_STATUS_RESOURCES, NDIS_STATUS_SUCCESS,
 };
+use vrnic_abi::info::CAP_ETH;
 use vrnic_abi::pci::{DEVICE_ID, DOORBELL_BAR_SIZE, REGISTER_BAR_SIZE, VECTORS, VENDOR_ID};
 
 use super::adapter::Adapter;
 use super::config::Config;
+use super::ethernet::{Closed, Ethernet};
 use super::interrupt::TICK;
-use super::{attributes, oid};
+use super::rss::Processor;
+use super::{attributes, oids, task_offload};
 use crate::ndk::{self, Provider};
 use crate::nic::{BringUpError, Nic, Resources};
 use crate::os::bus;
@@ -27,7 +30,8 @@ use crate::os::irql::Passive;
 use crate::os::miniport;
 use crate::os::netio::Notification;
 use crate::os::pool::PoolArc;
-use crate::os::processors;
+use crate::os::processors::{self, ScalingProcessors};
+use crate::os::registry::Configuration;
 use crate::os::timer::Timer;
 use crate::os::work::Worker;
 
@@ -148,13 +152,15 @@ fn start(
     handle: AdapterHandle,
     parameters: &NDIS_MINIPORT_INIT_PARAMETERS,
 ) -> Result<(), Failure> {
-    let config = Config::read(passive, handle).map_err(|status| {
+    let keywords = Configuration::open(passive, handle).map_err(|status| {
         Failure::new(
             EVENT_NDIS_UNSUPPORTED_CONFIGURATION,
             "configuration cannot be read",
             status,
         )
     })?;
+    let config = Config::read(&keywords);
+    drop(keywords);
     let adapter = PoolArc::new(Adapter::new(handle, parameters.NetLuid, config)).map_err(|_| {
         Failure::new(
             EVENT_NDIS_OUT_OF_RESOURCE,
@@ -225,17 +231,8 @@ impl Adapter {
         let _empty = self.nic.set(nic.clone());
         let messages = self.connect_interrupt(passive, this)?;
         let messages = nic.start_events(passive, messages)?;
-        let current = self.config.network_address.unwrap_or(nic.mac());
-        let general = attributes::general(nic.link(), nic.mac(), current);
-        miniport::set_general_attributes(passive, self.handle, general, oid::SUPPORTED).map_err(
-            |status| {
-                Failure::new(
-                    EVENT_NDIS_UNSUPPORTED_CONFIGURATION,
-                    "NDIS refuses attributes",
-                    status,
-                )
-            },
-        )?;
+        self.start_ethernet(passive, &nic, messages)?;
+        self.set_attributes(passive, &nic, messages)?;
         self.start_ndk(passive, this, &nic);
         let timer = Timer::start(passive, self.handle, this.clone(), TICK)
             .map_err(|status| Failure::new(EVENT_NDIS_OUT_OF_RESOURCE, "no timer", status))?;
@@ -245,6 +242,95 @@ impl Adapter {
             (0..messages).for_each(|message| interrupt.request(message.into()));
         }
         Ok(())
+    }
+
+    /// Allocates the Ethernet queues and makes them known to the device.
+    fn start_ethernet(&self, passive: &Passive, nic: &PoolArc<Nic>, messages: u16) -> Result<(), Failure> {
+        let limit = nic.info().max_eth_queues.get();
+        if nic.info().capabilities.get() & CAP_ETH == 0 || limit == 0 {
+            return Err(Failure {
+                event: EVENT_NDIS_INVALID_VALUE_FROM_ADAPTER,
+                text: "device has no Ethernet",
+                detail: nic.info().capabilities.get(),
+                status: NDIS_STATUS_FAILURE,
+            });
+        }
+        let processors = if self.config.rss {
+            processors::for_scaling(passive, self.handle)
+        } else {
+            ScalingProcessors::default()
+        };
+        // The first message is for commands and everything else.
+        let own_messages = u32::from(messages).saturating_sub(1).max(1);
+        let count = if self.config.rss {
+            self.config
+                .queues
+                .min(limit.into())
+                .min(own_messages)
+                .min(processors.count().max(1))
+        } else {
+            1
+        };
+        let message = |index: usize| match messages {
+            0 | 1 => 0,
+            // Below the number of messages.
+            _ => u32::try_from(index).unwrap_or(0) % own_messages + 1,
+        };
+        let ethernet = Ethernet::new(passive, nic, &self.config, count as usize, message)
+            .map_err(|status| Failure::new(EVENT_NDIS_OUT_OF_RESOURCE, "no memory for frames", status))?;
+        let _empty = self.ethernet.set(ethernet);
+        let Some(ethernet) = self.ethernet.get() else {
+            return Ok(()); // Cannot be: it was set above.
+        };
+        for (index, processor) in processors.from(self.config.base_processor).enumerate() {
+            self.set_queue_processor(index, Some(processor));
+        }
+        ethernet.start(passive, nic, Closed::RESET).map_err(|error| {
+            Failure::new(
+                EVENT_NDIS_HARDWARE_FAILURE,
+                "Ethernet does not start",
+                error.into(),
+            )
+        })?;
+        if !nic.link().up {
+            ethernet.close(Closed::DISCONNECTED, false);
+        }
+        Ok(())
+    }
+
+    /// The processor that serves queue `index`; `None` for the one where its interrupt comes in.
+    pub(super) fn set_queue_processor(&self, index: usize, processor: Option<Processor>) {
+        let message = self
+            .ethernet
+            .get()
+            .and_then(|ethernet| ethernet.message_of(index));
+        if let (Some(message), Some(interrupt)) = (message, self.interrupt.lock().as_ref()) {
+            interrupt.set_target(message, processor.map(|one| (one.group, one.number)));
+        }
+    }
+
+    fn set_attributes(&self, passive: &Passive, nic: &Nic, messages: u16) -> Result<(), Failure> {
+        let Some(ethernet) = self.ethernet.get() else {
+            return Ok(()); // Cannot be: it has been started.
+        };
+        let refused = |status| {
+            Failure::new(
+                EVENT_NDIS_UNSUPPORTED_CONFIGURATION,
+                "NDIS refuses attributes",
+                status,
+            )
+        };
+        let mut general = attributes::general(nic, ethernet, &self.config);
+        let mut scaling = attributes::scaling(ethernet.queue_count(), messages);
+        if self.config.rss {
+            general.RecvScaleCapabilities = &raw mut scaling;
+        }
+        let mut power = attributes::power();
+        general.PowerManagementCapabilitiesEx = &raw mut power;
+        miniport::set_general_attributes(passive, self.handle, general, &oids::SUPPORTED).map_err(refused)?;
+        let current = task_offload::structure(self.config.offloads);
+        let hardware = task_offload::structure(task_offload::HARDWARE);
+        miniport::set_offload_attributes(passive, self.handle, current, hardware).map_err(refused)
     }
 
     fn resources(&self, parameters: &NDIS_MINIPORT_INIT_PARAMETERS) -> Result<Resources, Failure> {

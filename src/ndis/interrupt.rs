@@ -4,9 +4,11 @@ use core::sync::atomic::Ordering;
 use core::time::Duration;
 
 use super::adapter::Adapter;
+use super::ethernet::ServedQueues;
 use crate::nic::NicEvent;
+use crate::nic::health::Reason;
 use crate::os::event_log;
-use crate::os::interrupt::InterruptTarget;
+use crate::os::interrupt::{InterruptTarget, Throttle};
 use crate::os::irql::Passive;
 use crate::os::netio::{self, AddressTarget};
 use crate::os::pool::PoolVec;
@@ -36,15 +38,25 @@ bitflags::bitflags! {
         const OIDS = 1 << 3;
         /// The CM service has stopped.
         const RESTART_CM = 1 << 4;
+        /// A pause may be over.
+        const PAUSE = 1 << 5;
+        /// An Ethernet queue is in error.
+        const ETHERNET = 1 << 6;
     }
 }
 
 impl InterruptTarget for Adapter {
-    fn on_message(&self, message: u32) -> bool {
+    fn on_message(&self, message: u32, throttle: &mut Throttle) -> bool {
         let Some(nic) = self.nic() else { return false };
         let more_commands = message == COMMAND_MESSAGE && nic.serve_commands(BUDGET);
         let more_events = nic.serve_events(message, BUDGET, |event| self.on_event(&event));
+        if let Some(ethernet) = self.ethernet.get()
+            && ethernet.serve(message, throttle) == ServedQueues::Garbage
+        {
+            nic.fail(Reason::BadFrame, message);
+        }
         self.notice_health();
+        self.look_at_pause();
         more_commands || more_events
     }
 }
@@ -57,11 +69,18 @@ impl TimerTarget for Adapter {
                 nic.check();
             }
             nic.tick(BUDGET);
+            if let Some(ethernet) = self.ethernet.get()
+                && ethernet.is_stuck(self.patience)
+                && self.is_working()
+            {
+                nic.fail(Reason::TransmitStuck, self.patience);
+            }
         }
         if let Some(provider) = self.provider() {
             provider.on_timer();
         }
         self.notice_health();
+        self.look_at_pause();
     }
 }
 
@@ -91,6 +110,12 @@ impl Adapter {
                     provider.on_object_event(*event);
                 }
             }
+            NicEvent::Ethernet(number) => {
+                if let Some(ethernet) = self.ethernet.get() {
+                    ethernet.on_event(*number);
+                }
+            }
+            NicEvent::EthernetError(_) => self.request_work(Work::ETHERNET),
             NicEvent::Unexpected(kind) => wdk::println!("vrnic: event {kind:?} makes no sense, ignored"),
         }
     }
@@ -99,7 +124,13 @@ impl Adapter {
     pub fn work(&self, passive: &Passive, bits: u32) {
         let work = Work::from_bits_truncate(bits);
         if work.contains(Work::HEALTH) {
-            self.report_health();
+            self.report_health(passive);
+        }
+        if work.contains(Work::ETHERNET) {
+            self.repair_ethernet(passive);
+        }
+        if work.contains(Work::PAUSE) {
+            self.finish_pause(passive);
         }
         if work.contains(Work::RESTART_CM) {
             self.restart_cm(passive);

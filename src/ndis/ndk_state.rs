@@ -8,10 +8,11 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use ndk_sys::{
     NDIS_STATUS, NDIS_STATUS_INVALID_DATA, NDIS_STATUS_NOT_SUPPORTED, NDIS_STATUS_SUCCESS,
-    NetEventNDKDisable, NetEventNDKEnable,
+    NET_PNP_EVENT_CODE, NetEventNDKDisable, NetEventNDKEnable,
 };
 
 use super::adapter::Adapter;
+use super::interrupt::Work;
 use crate::os::irql::Passive;
 use crate::os::oid::OidRequest;
 use crate::os::{event_log, miniport};
@@ -77,17 +78,42 @@ impl Adapter {
 
     /// The NDK worker's function.
     pub(super) fn change_ndk_state(&self, passive: &Passive, _bits: u32) {
-        let Some(provider) = self.provider() else { return };
-        let wanted = self.is_ndk_wanted();
-        if self.ndk_state.enabled.load(Ordering::Acquire) == wanted {
+        let (Some(nic), Some(provider)) = (self.nic(), self.provider()) else {
             return;
-        }
-        provider.set_enabled(wanted);
-        let event = if wanted {
-            NetEventNDKEnable
-        } else {
-            NetEventNDKDisable
         };
+        let enabled = || self.ndk_state.enabled.load(Ordering::Acquire);
+        if enabled() && (nic.is_stale() || !self.is_ndk_wanted()) {
+            provider.set_enabled(false);
+            // Returns when all NDK adapters are closed.
+            self.tell_ndis(passive, NetEventNDKDisable);
+            self.ndk_state.enabled.store(false, Ordering::Release);
+        }
+        if nic.is_stale() && self.is_working() && !enabled() && !provider.has_open_adapters() {
+            nic.set_stale(false);
+            self.start_cm_again(passive);
+        }
+        if !enabled() && !nic.is_stale() && self.is_ndk_wanted() {
+            provider.set_enabled(true);
+            self.tell_ndis(passive, NetEventNDKEnable);
+            self.ndk_state.enabled.store(true, Ordering::Release);
+        }
+    }
+
+    /// After a restart of the device, for consumers to come.
+    fn start_cm_again(&self, passive: &Passive) {
+        let Some(nic) = self.nic() else { return };
+        if let Err(error) = nic.start_cm(passive) {
+            wdk::println!("vrnic: the CM service does not start again: {error:?}");
+            event_log::write(
+                ndk_sys::EVENT_NDIS_HARDWARE_FAILURE,
+                "the CM service does not start again",
+                0,
+            );
+        }
+        self.request_work(Work::ADDRESSES);
+    }
+
+    fn tell_ndis(&self, passive: &Passive, event: NET_PNP_EVENT_CODE) {
         if let Err(status) = miniport::net_pnp_event(passive, self.handle, event) {
             event_log::write(
                 ndk_sys::EVENT_NDIS_DRIVER_FAILURE,
@@ -95,7 +121,6 @@ impl Adapter {
                 status.cast_unsigned(),
             );
         }
-        self.ndk_state.enabled.store(wanted, Ordering::Release);
     }
 
     /// Lets no NDK adapter be opened any more, and has those that are open closed.

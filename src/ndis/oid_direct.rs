@@ -48,10 +48,10 @@ pub unsafe extern "system" fn cancel_direct_oid_request(_context: NDIS_HANDLE, _
 impl Adapter {
     /// `OID_NDK_STATISTICS`.
     pub(super) fn ndk_statistics(&self, passive: &Passive, request: &mut OidRequest<'_>) -> NDIS_STATUS {
-        let (Some(nic), Some(provider)) = (self.nic(), self.provider()) else {
+        let Some(provider) = self.provider() else {
             return NDIS_STATUS_NOT_SUPPORTED;
         };
-        match nic.statistics(passive) {
+        match self.device_statistics(passive) {
             Ok(device) => request.answer(&statistics::ndk(&device, provider)),
             Err(error) => error.into(),
         }

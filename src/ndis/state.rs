@@ -2,62 +2,28 @@
 #![expect(unsafe_code, reason = "called by NDIS")]
 
 use core::ffi::c_void;
-use core::sync::atomic::{AtomicU32, Ordering};
-use core::time::Duration;
+use core::sync::atomic::Ordering;
 
 use ndk_sys::{
     BOOLEAN, FALSE, NDIS_DEVICE_PNP_EVENT, NDIS_HANDLE, NDIS_MINIPORT_PAUSE_PARAMETERS,
     NDIS_MINIPORT_RESTART_PARAMETERS, NDIS_OBJECT_HEADER, NDIS_PORT_NUMBER, NDIS_SHUTDOWN_ACTION,
-    NDIS_STATUS, NDIS_STATUS_HARD_ERRORS, NDIS_STATUS_SUCCESS, NdisDevicePnPEventSurpriseRemoved,
+    NDIS_STATUS, NDIS_STATUS_PENDING, NDIS_STATUS_SUCCESS, NdisDevicePnPEventSurpriseRemoved,
 };
 
 use super::adapter::Adapter;
+use super::ethernet::{Closed, Ethernet};
 use super::interrupt::Work;
 use crate::nic::health::Reason;
 use crate::os::irql::Passive;
-use crate::os::time::sleep;
-
-/// Counts calls of the send path, and has a bit that turns new ones away. An adapter starts out paused.
-pub struct SendGate(AtomicU32);
-
-const PAUSED: u32 = 1 << 31;
-
-impl SendGate {
-    /// Paused, and nobody is in.
-    pub const fn new() -> Self {
-        Self(AtomicU32::new(PAUSED))
-    }
-
-    /// Runs `inside` with whether sending is allowed; pausing waits for it.
-    pub fn pass(&self, inside: impl FnOnce(bool)) {
-        let before = self.0.fetch_add(1, Ordering::Acquire);
-        inside(before & PAUSED == 0);
-        self.0.fetch_sub(1, Ordering::Release);
-    }
-
-    fn open(&self) {
-        self.0.fetch_and(!PAUSED, Ordering::Release);
-    }
-
-    /// Turns new calls away and waits for those inside, which take no longer than completing what they were given.
-    fn close(&self, passive: &Passive) {
-        self.0.fetch_or(PAUSED, Ordering::AcqRel);
-        while self.0.load(Ordering::Acquire) != PAUSED {
-            sleep(passive, Duration::from_millis(1));
-        }
-    }
-}
+use crate::os::miniport;
 
 /// `MiniportPause`. NDK traffic goes on: pausing concerns net buffer lists.
 pub unsafe extern "system" fn pause(
     context: NDIS_HANDLE,
     _parameters: *mut NDIS_MINIPORT_PAUSE_PARAMETERS,
 ) -> NDIS_STATUS {
-    // SAFETY: NDIS calls this at PASSIVE_LEVEL.
-    let passive = unsafe { Passive::assume() };
     // SAFETY: NDIS passes the adapter's context.
-    unsafe { Adapter::borrow(context) }.send_gate.close(&passive);
-    NDIS_STATUS_SUCCESS
+    unsafe { Adapter::borrow(context) }.pause()
 }
 
 /// `MiniportRestart`.
@@ -66,8 +32,7 @@ pub unsafe extern "system" fn restart(
     _parameters: *mut NDIS_MINIPORT_RESTART_PARAMETERS,
 ) -> NDIS_STATUS {
     // SAFETY: NDIS passes the adapter's context.
-    unsafe { Adapter::borrow(context) }.send_gate.open();
-    NDIS_STATUS_SUCCESS
+    unsafe { Adapter::borrow(context) }.restart()
 }
 
 /// `MiniportShutdownEx`: the system goes down, or has crashed; at any IRQL.
@@ -78,25 +43,23 @@ pub unsafe extern "system" fn shutdown(context: NDIS_HANDLE, _action: NDIS_SHUTD
     }
 }
 
-/// `MiniportCheckForHangEx`: the watchdog knows already, and a reset by NDIS would not help.
-pub unsafe extern "system" fn check_for_hang(_context: NDIS_HANDLE) -> BOOLEAN {
-    FALSE
+/// `MiniportCheckForHangEx`: a device that has failed is started again by a reset.
+pub unsafe extern "system" fn check_for_hang(context: NDIS_HANDLE) -> BOOLEAN {
+    // SAFETY: NDIS passes the adapter's context.
+    unsafe { Adapter::borrow(context) }.needs_reset().into()
 }
 
-/// `MiniportResetEx`: sends complete at once and OID requests do not pend, so that there is nothing to reset while the
-/// device works; a dead one needs the adapter to be disabled and enabled again.
+/// `MiniportResetEx`.
 pub unsafe extern "system" fn reset(context: NDIS_HANDLE, addressing_reset: *mut BOOLEAN) -> NDIS_STATUS {
+    // SAFETY: NDIS calls this at PASSIVE_LEVEL.
+    let passive = unsafe { Passive::assume() };
     // SAFETY: NDIS passes a place for the answer.
     if let Some(addressing_reset) = unsafe { addressing_reset.as_mut() } {
+        // Filters and addresses are restored here.
         *addressing_reset = FALSE;
     }
     // SAFETY: NDIS passes the adapter's context.
-    let working = unsafe { Adapter::borrow(context) }.is_working();
-    if working {
-        NDIS_STATUS_SUCCESS
-    } else {
-        NDIS_STATUS_HARD_ERRORS
-    }
+    unsafe { Adapter::borrow(context) }.reset(&passive)
 }
 
 /// `NET_DEVICE_PNP_EVENT` (ndis.h), as far as it is needed.
@@ -120,6 +83,45 @@ pub unsafe extern "system" fn device_pnp_event_notify(context: NDIS_HANDLE, even
 }
 
 impl Adapter {
+    /// Takes nothing more from NDIS and hands nothing to it. What the device and NDIS have of each other's is waited for: the
+    /// worker says when it is back.
+    fn pause(&self) -> NDIS_STATUS {
+        let Some(ethernet) = self.ethernet.get() else {
+            return NDIS_STATUS_SUCCESS;
+        };
+        ethernet.close(Closed::PAUSED, false);
+        ethernet.set_receiving(false);
+        if ethernet.is_idle() {
+            return NDIS_STATUS_SUCCESS;
+        }
+        self.pausing.store(true, Ordering::Release);
+        self.look_at_pause();
+        NDIS_STATUS_PENDING
+    }
+
+    fn restart(&self) -> NDIS_STATUS {
+        if let Some(ethernet) = self.ethernet.get() {
+            ethernet.set_receiving(true);
+            ethernet.open(Closed::PAUSED);
+        }
+        NDIS_STATUS_SUCCESS
+    }
+
+    /// Looks whether a pause is over. At most `DISPATCH_LEVEL`, without a lock.
+    pub(super) fn look_at_pause(&self) {
+        if self.pausing.load(Ordering::Acquire) && self.ethernet.get().is_some_and(Ethernet::is_idle) {
+            self.request_work(Work::PAUSE);
+        }
+    }
+
+    /// Tells NDIS that a pause is over, if it is.
+    pub(super) fn finish_pause(&self, passive: &Passive) {
+        let idle = self.ethernet.get().is_some_and(Ethernet::is_idle);
+        if idle && self.pausing.swap(false, Ordering::AcqRel) {
+            miniport::pause_complete(passive, self.handle);
+        }
+    }
+
     /// Everything that waits for the device ends now; halt follows.
     fn surprise_removed(&self) {
         if let Some(nic) = self.nic() {

@@ -1,6 +1,8 @@
 //! The NIC as the rest of the driver uses it.
 #![expect(unsafe_code, reason = "a request comes back from the queue without its type")]
 
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
 use vrnic_abi::cm::{CmSend, MAD_SIZE};
 use vrnic_abi::cmd::Opcode;
 use vrnic_abi::info::{DeviceInfo, Statistics};
@@ -32,7 +34,10 @@ pub struct Nic {
     gids: SpinLock<GidTable>,
     info: DeviceInfo,
     mac: [u8; 6],
+    current_mac: AtomicU64,
     dma: PoolArc<DmaAdapter>,
+    /// The device has been restarted under objects of the data path that still exist here, see [`Nic::restart`].
+    stale: AtomicBool,
 }
 
 impl Pooled for Nic {
@@ -49,15 +54,44 @@ impl Nic {
     pub(super) fn new(device: Device, commands: CommandQueue, dma: PoolArc<DmaAdapter>) -> Self {
         let mac = device.mac();
         let gids = SpinLock::new(GidTable::new(0));
-        Self {
+        let nic = Self {
             device,
             commands,
             events: SetOnce::new(),
             gids,
             info: DeviceInfo::new_zeroed(),
             mac,
+            current_mac: AtomicU64::new(0),
             dma,
-        }
+            stale: AtomicBool::new(false),
+        };
+        nic.set_current_mac(mac);
+        nic
+    }
+
+    pub(super) fn commands(&self) -> &CommandQueue {
+        &self.commands
+    }
+
+    pub(super) fn event_queues(&self) -> &[EventQueue] {
+        self.events.get().map(|queues| &**queues).unwrap_or_default()
+    }
+
+    /// Whether the device has been restarted, and objects of the data path from before may still exist. It knows nothing of
+    /// them: requests end with [`CommandError::Dead`].
+    #[must_use]
+    pub fn is_stale(&self) -> bool {
+        self.stale.load(Ordering::Acquire)
+    }
+
+    /// Sets that, or ends it: all objects are gone.
+    pub fn set_stale(&self, stale: bool) {
+        self.stale.store(stale, Ordering::Release);
+    }
+
+    /// Forgets the addresses, which a reset has cleared.
+    pub(super) fn clear_addresses(&self) {
+        *self.gids.lock() = GidTable::new(self.info.gid_entries.get());
     }
 
     pub(super) fn device(&self) -> &Device {
@@ -93,6 +127,14 @@ impl Nic {
         }
     }
 
+    /// Number of the event queue that reports by an interrupt message; the last one for those that have none of their own.
+    #[must_use]
+    pub fn event_queue(&self, message: u32) -> u32 {
+        let queues = self.event_queues();
+        let queue = queues.get(message as usize).or(queues.last());
+        queue.map_or(0, EventQueue::number)
+    }
+
     /// Stores `value` into the doorbell at `offset` ([`vrnic_abi::doorbell`]) and wakes the device if it sleeps. At most
     /// `DISPATCH_LEVEL`.
     pub fn ring(&self, offset: u64, value: u32) {
@@ -115,6 +157,18 @@ impl Nic {
     #[must_use]
     pub fn info(&self) -> &DeviceInfo {
         &self.info
+    }
+
+    /// The MAC address in force.
+    #[must_use]
+    pub fn current_mac(&self) -> [u8; 6] {
+        let [mac @ .., _, _] = self.current_mac.load(Ordering::Relaxed).to_le_bytes();
+        mac
+    }
+
+    pub(super) fn set_current_mac(&self, [b0, b1, b2, b3, b4, b5]: [u8; 6]) {
+        let word = u64::from_le_bytes([b0, b1, b2, b3, b4, b5, 0, 0]);
+        self.current_mac.store(word, Ordering::Relaxed);
     }
 
     /// Permanent MAC address.
@@ -174,6 +228,9 @@ impl Nic {
         input: &[u8],
         mailbox: &[u8],
     ) -> Submitted<T> {
+        if self.is_stale() {
+            return Submitted::Done(request, Err(CommandError::Dead));
+        }
         let mut request = Erased::new(request);
         request.header_mut().set(opcode, input, mailbox);
         match self.commands.submit(&self.device, request) {
@@ -188,7 +245,12 @@ impl Nic {
 
     /// Runs the command of a request once more, some milliseconds later. At most `DISPATCH_LEVEL`.
     pub fn submit_again<T: Payload>(&self, request: PoolBox<Request<T>>) {
-        self.commands.postpone(Erased::new(request));
+        let request = Erased::new(request);
+        if self.is_stale() {
+            self.commands.refuse(request, CommandError::Dead);
+        } else {
+            self.commands.postpone(request);
+        }
     }
 
     /// Runs a command that creates an object; its number.
@@ -345,6 +407,12 @@ impl Nic {
         if let Some((reason, detail)) = self.device.diagnose() {
             self.fail(reason, detail);
         }
+    }
+
+    /// Whether the device touches no memory, after [`Nic::fail`].
+    #[must_use]
+    pub fn is_silent(&self) -> bool {
+        self.device.is_silent()
     }
 
     /// Stops the device at once, at any IRQL: the system goes down.

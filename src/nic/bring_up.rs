@@ -14,8 +14,9 @@ use super::command::{CommandError, Mailbox};
 use super::command_queue::{CommandQueue, Wait};
 use super::device::{Device, StateError};
 use super::events::{EventQueue, EventRings};
-use super::health::HealthWord;
+use super::health::{HealthWord, Reason};
 use super::info::{self, Implausible};
+use crate::os::bus;
 use crate::os::dma::DmaAdapter;
 use crate::os::handle::AdapterHandle;
 use crate::os::irql::Passive;
@@ -143,6 +144,50 @@ impl Nic {
             return Err(BringUpError::Info(Implausible("number of the event queue")));
         }
         Ok(rings.into_queue(number))
+    }
+
+    /// Starts a device that has failed, or slept, once more: reset, command queue, event queues. Nothing of the data path, the
+    /// addresses and the Ethernet queues is left; requests for objects that still exist end with [`CommandError::Dead`] until
+    /// [`Nic::set_stale`] says that they are gone.
+    ///
+    /// # Errors
+    ///
+    /// See [`BringUpError`]; the device is silent then.
+    pub fn restart(&self, passive: &Passive) -> Result<(), BringUpError> {
+        self.set_stale(true);
+        self.fail(Reason::Stopped, 0);
+        let device = self.device();
+        device.check_identity().map_err(BringUpError::Identity)?;
+        device.reset(passive)?;
+        self.commands().restart();
+        bus::enable_bus_master(self.handle());
+        self.commands().program(device);
+        device.enable(passive)?;
+        device.unsilence();
+        if !device.health.revive() {
+            self.fail(Reason::Removed, 0);
+            return Err(BringUpError::State(StateError::Removed));
+        }
+        device.unmask_interrupts();
+        self.clear_addresses();
+        let result = self.restart_events(passive);
+        if result.is_err() {
+            self.fail(Reason::Stopped, 0);
+        }
+        result
+    }
+
+    fn restart_events(&self, passive: &Passive) -> Result<(), BringUpError> {
+        for (vector, queue) in (0u16..).zip(self.event_queues()) {
+            let create = queue.restart(vector);
+            let number = self.create(passive, Opcode::CREATE_EQ, create.as_bytes())?;
+            if number >= self.info().max_eqs.get() {
+                return Err(BringUpError::Info(Implausible("number of the event queue")));
+            }
+            queue.set_number(number);
+            queue.arm(self.device());
+        }
+        Ok(())
     }
 
     /// Starts the CM service.

@@ -72,7 +72,8 @@ mod layout {
     pub const COMPLETIONS: usize = COMMANDS + TAGS * size_of::<Command>();
     pub const FETCHED: usize = COMPLETIONS + TAGS * size_of::<Completion>();
     pub const BYTES: usize = FETCHED + 64;
-    const _: () = assert!(COMMANDS.is_multiple_of(64) && COMPLETIONS.is_multiple_of(64));
+    const _: () =
+        assert!(COMMANDS.is_multiple_of(64) && COMPLETIONS.is_multiple_of(64) && BYTES.is_multiple_of(64));
 }
 
 /// The queue.
@@ -302,6 +303,23 @@ impl CommandQueue {
         drop(state);
         self.react(device, &found);
         found.own
+    }
+
+    /// Begins anew for a device that has been reset; it knows nothing of the queue yet. Everything has been ended.
+    pub fn restart(&self) {
+        let mut state = self.state.lock();
+        state.slots.forget_abandoned();
+        state.posted = 0;
+        state.completions = Consumer::new(RING_LOG2);
+        for offset in (layout::COMPLETIONS..layout::BYTES).step_by(64) {
+            self.memory.write(offset, &[0; 64]);
+        }
+    }
+
+    /// Gives `request` back with `error` at the next tick. At most `DISPATCH_LEVEL`.
+    pub fn refuse(&self, mut request: Erased, error: CommandError) {
+        request.header_mut().outcome = Err(error);
+        self.state.lock().finished.push(request);
     }
 
     /// Submits `request` at the next tick. At most `DISPATCH_LEVEL`.

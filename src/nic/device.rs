@@ -194,6 +194,12 @@ impl Device {
         self.silent.store(true, Ordering::Release);
     }
 
+    /// The device has been started again: it may have to be silenced once more.
+    pub fn unsilence(&self) {
+        self.silent.store(false, Ordering::Release);
+        self.silencing.store(false, Ordering::Release);
+    }
+
     /// Whether [`Device::silence`] is done. Any IRQL.
     pub fn is_silent(&self) -> bool {
         self.silent.load(Ordering::Acquire)

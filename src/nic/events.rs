@@ -4,12 +4,14 @@
 //! Each of the others reports for a part of the completion queues, so that processors do not wait for each other.
 
 use core::mem::offset_of;
+use core::sync::atomic::{AtomicU32, Ordering};
 
 use ndk_sys::NDIS_STATUS;
 use vrnic_abi::cm::{CmEnable, CmReceive};
 use vrnic_abi::doorbell::{CM_CONSUMER, EQ, EQ_ARM, EQ_ARMED, EQ_CONSUMER, EQ_STRIDE};
 use vrnic_abi::event::{Event, EventKind};
 use vrnic_abi::resource::{EQ_ASYNC, EqCreate, Ring};
+use zerocopy::FromZeros;
 
 use super::device::Device;
 use super::ring::Consumer;
@@ -42,6 +44,10 @@ pub enum NicEvent {
     Fatal,
     /// Something about an object of the data path.
     Object(ObjectEvent),
+    /// An Ethernet queue that was armed has completions: its number, as the device wrote it.
+    Ethernet(u32),
+    /// An Ethernet queue is in error: its number, as the device wrote it.
+    EthernetError(u32),
     /// Something that makes no sense: of this kind. Events only say where to look, so that it can be ignored.
     Unexpected(EventKind),
 }
@@ -80,7 +86,7 @@ pub struct EventQueue {
     events: Buffer,
     /// The ring of datagrams, of the queue that announces them: one event for each, in the order of the ring.
     receives: Option<Coherent>,
-    number: u32,
+    number: AtomicU32,
     state: SpinLock<State>,
     /// Who hands events on: one at a time, so that they stay in order and consumers are called one after another.
     pub(super) turn: Turn,
@@ -127,12 +133,7 @@ impl EventRings {
 
     /// Input of `CREATE_EQ`.
     pub fn create(&self, vector: u16) -> EqCreate {
-        let flags = if self.receives.is_some() { EQ_ASYNC } else { 0 };
-        EqCreate {
-            ring: self.events.ring(EQ_LOG2),
-            vector: vector.into(),
-            flags: flags.into(),
-        }
+        create(&self.events, self.receives.is_some(), vector)
     }
 
     /// The queue that the device has made of them, with the number that it gave (below the limit that it has told).
@@ -145,21 +146,48 @@ impl EventRings {
         EventQueue {
             events: self.events,
             receives: self.receives,
-            number,
+            number: AtomicU32::new(number),
             state: SpinLock::new(state),
             turn: Turn::new(),
         }
     }
 }
 
+fn create(events: &Buffer, first: bool, vector: u16) -> EqCreate {
+    let flags = if first { EQ_ASYNC } else { 0 };
+    EqCreate {
+        ring: events.ring(EQ_LOG2),
+        vector: vector.into(),
+        flags: flags.into(),
+    }
+}
+
 impl EventQueue {
     /// Its number, for what reports to it.
     pub fn number(&self) -> u32 {
-        self.number
+        self.number.load(Ordering::Acquire)
+    }
+
+    /// Begins anew for a device that has been reset: empty rings, and input of `CREATE_EQ`.
+    pub fn restart(&self, vector: u16) -> EqCreate {
+        let mut state = self.state.lock();
+        let memory = self.events.memory();
+        for offset in (0..size_of::<Event>() << EQ_LOG2).step_by(size_of::<Event>()) {
+            memory.write_value(offset, &Event::new_zeroed());
+        }
+        state.events = Consumer::new(EQ_LOG2.into());
+        state.receives = Consumer::new(RECEIVE_LOG2.into());
+        state.stale = 0;
+        create(&self.events, self.receives.is_some(), vector)
+    }
+
+    /// The device has given it this number (below the limit that it has told).
+    pub fn set_number(&self, number: u32) {
+        self.number.store(number, Ordering::Release);
     }
 
     fn doorbell(&self) -> u64 {
-        EQ + u64::from(self.number) * EQ_STRIDE
+        EQ + u64::from(self.number()) * EQ_STRIDE
     }
 
     /// Takes the next event; `None` if there is none. At most `DISPATCH_LEVEL`.
@@ -177,6 +205,8 @@ impl EventQueue {
             EventKind::CM_ERROR => return Some(NicEvent::ReceiveStopped),
             EventKind::LINK => return Some(NicEvent::Link),
             EventKind::FATAL => return Some(NicEvent::Fatal),
+            EventKind::ETH => return Some(NicEvent::Ethernet(number)),
+            EventKind::ETH_ERROR => return Some(NicEvent::EthernetError(number)),
             EventKind::CQ => ObjectEvent::Cq(number),
             EventKind::CQ_ERROR => ObjectEvent::CqError {
                 number,
@@ -248,7 +278,7 @@ impl EventQueue {
                 levels: 0,
                 reserved: [0; 6],
             },
-            eqn: self.number.into(),
+            eqn: self.number().into(),
             reserved: 0.into(),
         })
     }

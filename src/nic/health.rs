@@ -49,16 +49,25 @@ pub enum Reason {
     Removed = 5,
     /// The firmware does not give up an object.
     Refused = 6,
+    /// Frames were given to the device, and nothing has come of them for too long.
+    TransmitStuck = 7,
+    /// A completion of an Ethernet queue cannot be.
+    BadFrame = 8,
+    /// The adapter sleeps.
+    Asleep = 9,
 }
 
 impl Reason {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 9] = [
         Self::CommandTimeout,
         Self::BadCompletion,
         Self::Fatal,
         Self::Stopped,
         Self::Removed,
         Self::Refused,
+        Self::TransmitStuck,
+        Self::BadFrame,
+        Self::Asleep,
     ];
 
     /// For the event log.
@@ -71,6 +80,9 @@ impl Reason {
             Self::Stopped => "firmware has stopped without a reason",
             Self::Removed => "device has been removed",
             Self::Refused => "firmware does not give up an object",
+            Self::TransmitStuck => "device does not send what it was given",
+            Self::BadFrame => "device completed a frame that it does not have",
+            Self::Asleep => "adapter sleeps",
         }
     }
 }
@@ -104,6 +116,15 @@ impl HealthWord {
             .into_iter()
             .find(|reason| u64::from(*reason as u8) == word >> 32)?;
         Some((reason, (word & 0xFFFF_FFFF) as u32))
+    }
+
+    /// The device has been started again, unless it is removed. Whether it works.
+    #[must_use]
+    pub fn revive(&self) -> bool {
+        let update = |old: u64| (old >> 32 != u64::from(Reason::Removed as u8)).then_some(0);
+        self.0
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, update)
+            .is_ok()
     }
 
     /// Declares the device dead, or removed if that is the reason. Whether this changed the state.
@@ -143,6 +164,18 @@ mod tests {
         assert!(!word.fail(Reason::Removed, 0));
         assert!(!word.fail(Reason::BadCompletion, 99));
         assert_eq!(word.get().check(), Err(CommandError::Removed));
+    }
+
+    #[test]
+    fn the_dead_can_be_revived_but_not_the_removed() {
+        let word = HealthWord::new();
+        assert!(word.fail(Reason::Asleep, 0));
+        assert!(word.revive());
+        assert_eq!(word.get(), Health::Working);
+        assert!(word.fail(Reason::Fatal, 3), "it can fail again");
+        assert!(word.fail(Reason::Removed, 0));
+        assert!(!word.revive());
+        assert_eq!(word.get(), Health::Removed);
     }
 
     #[test]

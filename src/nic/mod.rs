@@ -10,6 +10,7 @@
 //! | [`gid`] | the table of the port's addresses |
 //! | `slots`, `ring`, `info`, `turn` | rules of the queues and of the device's answers, without OS or device |
 //! | [`work_queue`] | send, receive and completion queues: the fast path |
+//! | [`eth`] | Ethernet queues |
 //! | `device` | registers, doorbells, reset |
 //! | `command_queue` | posts commands and gets their results |
 //! | `request` | commands whose callers do not wait |
@@ -17,6 +18,7 @@
 //! | `bring_up`, `adapter` | `Nic`: all of it together |
 
 pub mod command;
+pub mod eth;
 pub mod gid;
 pub mod health;
 pub mod ring;

@@ -170,6 +170,15 @@ impl<S: DerefMut<Target = [Slot]>> Slots<S> {
         wake
     }
 
+    /// The device has been reset: it completes nothing that it was given before, and the tags that nobody waits for are free.
+    pub fn forget_abandoned(&mut self) {
+        for tag in (0..u16::MAX).take(TAGS.min(self.slots.len())) {
+            if let State::Abandoned { .. } = self.slots[usize::from(tag)].state {
+                self.put(tag);
+            }
+        }
+    }
+
     /// The opcode of a command that has been with the device since before `limit`.
     pub fn overdue(&self, limit: u64) -> Option<u16> {
         self.slots.iter().find_map(|slot| match slot.state {
@@ -233,6 +242,20 @@ mod tests {
             syndrome: 9,
         };
         assert_eq!(slots.outcome(tag), Some(Err(error)));
+    }
+
+    #[test]
+    fn a_reset_frees_abandoned_tags() {
+        let mut slots = slots();
+        let held = slots.take(1, 0).expect("free tag");
+        let abandoned = slots.take(2, 0).expect("free tag");
+        assert_eq!(slots.abandon(abandoned), None);
+        slots.fail_all(CommandError::Dead);
+        slots.forget_abandoned();
+        assert_eq!(slots.free(), TAGS - 1, "the holder has not let go yet");
+        assert_eq!(slots.outcome(held), Some(Err(CommandError::Dead)));
+        slots.release(held);
+        assert_eq!(slots.free(), TAGS);
     }
 
     #[test]

@@ -41,6 +41,15 @@ const BUS_MASTER: u16 = 1 << 2;
 
 /// Takes the right to access memory from a device that does not stop by itself, before that memory is freed.
 pub fn disable_bus_master(adapter: AdapterHandle) {
+    change_command(adapter, |command| command & !BUS_MASTER);
+}
+
+/// Gives it back.
+pub fn enable_bus_master(adapter: AdapterHandle) {
+    change_command(adapter, |command| command | BUS_MASTER);
+}
+
+fn change_command(adapter: AdapterHandle, change: impl FnOnce(u16) -> u16) {
     let mut command = [0u8; 2];
     let length = bytes_of::<[u8; 2]>();
     // SAFETY: a valid adapter handle and a buffer of the length that is passed.
@@ -56,7 +65,12 @@ pub fn disable_bus_master(adapter: AdapterHandle) {
     if read != length {
         return;
     }
-    let mut command = (u16::from_le_bytes(command) & !BUS_MASTER).to_le_bytes();
+    let old = u16::from_le_bytes(command);
+    let new = change(old);
+    if new == old {
+        return;
+    }
+    command = new.to_le_bytes();
     // SAFETY: as above.
     let _ = unsafe {
         ndis::NdisMSetBusData(

@@ -8,13 +8,17 @@ use ndk_sys::{
     DRIVER_OBJECT, NDIS_DRIVER_OPTIONAL_HANDLERS, NDIS_HANDLE, NDIS_LINK_STATE,
     NDIS_MINIPORT_ADAPTER_ATTRIBUTES, NDIS_MINIPORT_ADAPTER_GENERAL_ATTRIBUTES,
     NDIS_MINIPORT_ADAPTER_NDK_ATTRIBUTES, NDIS_MINIPORT_ADAPTER_NDK_ATTRIBUTES_REVISION_1,
+    NDIS_MINIPORT_ADAPTER_OFFLOAD_ATTRIBUTES, NDIS_MINIPORT_ADAPTER_OFFLOAD_ATTRIBUTES_REVISION_1,
     NDIS_MINIPORT_ADAPTER_REGISTRATION_ATTRIBUTES, NDIS_MINIPORT_DRIVER_CHARACTERISTICS,
     NDIS_NDK_CAPABILITIES, NDIS_NDK_PROVIDER_CHARACTERISTICS, NDIS_OBJECT_HEADER, NDIS_OBJECT_TYPE_DEFAULT,
-    NDIS_OBJECT_TYPE_MINIPORT_ADAPTER_NDK_ATTRIBUTES, NDIS_OBJECT_TYPE_STATUS_INDICATION, NDIS_OID,
+    NDIS_OBJECT_TYPE_MINIPORT_ADAPTER_NDK_ATTRIBUTES, NDIS_OBJECT_TYPE_MINIPORT_ADAPTER_OFFLOAD_ATTRIBUTES,
+    NDIS_OBJECT_TYPE_STATUS_INDICATION, NDIS_OFFLOAD, NDIS_OID,
     NDIS_SIZEOF_MINIPORT_ADAPTER_NDK_ATTRIBUTES_REVISION_1,
+    NDIS_SIZEOF_MINIPORT_ADAPTER_OFFLOAD_ATTRIBUTES_REVISION_1, NDIS_SIZEOF_NDIS_OFFLOAD_REVISION_3,
     NDIS_SIZEOF_NET_PNP_EVENT_NOTIFICATION_REVISION_1, NDIS_SIZEOF_STATUS_INDICATION_REVISION_1, NDIS_STATUS,
     NDIS_STATUS_INDICATION, NDIS_STATUS_INDICATION_REVISION_1, NDIS_STATUS_LINK_STATE, NDIS_STATUS_SUCCESS,
-    NET_PNP_EVENT_CODE, NET_PNP_EVENT_NOTIFICATION, NET_PNP_EVENT_NOTIFICATION_REVISION_1, UNICODE_STRING,
+    NDIS_STATUS_TASK_OFFLOAD_CURRENT_CONFIG, NET_PNP_EVENT_CODE, NET_PNP_EVENT_NOTIFICATION,
+    NET_PNP_EVENT_NOTIFICATION_REVISION_1, UNICODE_STRING,
 };
 
 use super::bytes_of;
@@ -172,8 +176,55 @@ pub fn set_ndk_attributes(
     )
 }
 
+/// Sets the offload attributes: what is on, and what the hardware can do.
+///
+/// # Errors
+///
+/// What NDIS says.
+pub fn set_offload_attributes(
+    passive: &Passive,
+    adapter: AdapterHandle,
+    mut current: NDIS_OFFLOAD,
+    mut hardware: NDIS_OFFLOAD,
+) -> Result<(), NDIS_STATUS> {
+    let offload = NDIS_MINIPORT_ADAPTER_OFFLOAD_ATTRIBUTES {
+        Header: NDIS_OBJECT_HEADER {
+            Type: NDIS_OBJECT_TYPE_MINIPORT_ADAPTER_OFFLOAD_ATTRIBUTES,
+            Revision: NDIS_MINIPORT_ADAPTER_OFFLOAD_ATTRIBUTES_REVISION_1,
+            Size: NDIS_SIZEOF_MINIPORT_ADAPTER_OFFLOAD_ATTRIBUTES_REVISION_1,
+        },
+        DefaultOffloadConfiguration: &raw mut current,
+        HardwareOffloadCapabilities: &raw mut hardware,
+        DefaultTcpConnectionOffloadConfiguration: null_mut(),
+        TcpConnectionOffloadHardwareCapabilities: null_mut(),
+    };
+    set_attributes(
+        passive,
+        adapter,
+        NDIS_MINIPORT_ADAPTER_ATTRIBUTES {
+            OffloadAttributes: offload,
+        },
+    )
+}
+
 /// Indicates the link's state. At most `DISPATCH_LEVEL`, without locks.
 pub fn indicate_link_state(adapter: AdapterHandle, state: &mut NDIS_LINK_STATE) {
+    indicate(
+        adapter,
+        NDIS_STATUS_LINK_STATE,
+        state,
+        bytes_of::<NDIS_LINK_STATE>(),
+    );
+}
+
+/// Indicates the offloads that are on. At most `DISPATCH_LEVEL`, without locks.
+pub fn indicate_offloads(adapter: AdapterHandle, current: &mut NDIS_OFFLOAD) {
+    let length = NDIS_SIZEOF_NDIS_OFFLOAD_REVISION_3.into();
+    indicate(adapter, NDIS_STATUS_TASK_OFFLOAD_CURRENT_CONFIG, current, length);
+}
+
+fn indicate<T>(adapter: AdapterHandle, code: NDIS_STATUS, content: &mut T, length: u32) {
+    debug_assert!(length <= bytes_of::<T>(), "inside of the structure");
     let mut indication = NDIS_STATUS_INDICATION {
         Header: NDIS_OBJECT_HEADER {
             Type: NDIS_OBJECT_TYPE_STATUS_INDICATION,
@@ -181,13 +232,20 @@ pub fn indicate_link_state(adapter: AdapterHandle, state: &mut NDIS_LINK_STATE) 
             Size: NDIS_SIZEOF_STATUS_INDICATION_REVISION_1,
         },
         SourceHandle: adapter.raw(),
-        StatusCode: NDIS_STATUS_LINK_STATE,
-        StatusBuffer: (&raw mut *state).cast(),
-        StatusBufferSize: bytes_of::<NDIS_LINK_STATE>(),
+        StatusCode: code,
+        StatusBuffer: (&raw mut *content).cast(),
+        StatusBufferSize: length,
         ..NDIS_STATUS_INDICATION::zeroed()
     };
     // SAFETY: a valid handle and a filled structure.
     unsafe { ndis::NdisMIndicateStatusEx(adapter.raw(), &raw mut indication) };
+}
+
+/// Completes a pause that has pended.
+pub fn pause_complete(passive: &Passive, adapter: AdapterHandle) {
+    passive.check();
+    // SAFETY: a valid handle; the pause handler has returned, or will return, that it pends.
+    unsafe { ndis::NdisMPauseComplete(adapter.raw()) };
 }
 
 /// Sends a network `PnP` event without data up the stack, and waits until everybody above has handled it. Never from an OID

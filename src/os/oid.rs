@@ -39,11 +39,19 @@ unsafe impl Plain for u32 {}
 // SAFETY: integers.
 unsafe impl Plain for u64 {}
 // SAFETY: integers.
+unsafe impl Plain for i32 {}
+// SAFETY: integers.
 unsafe impl Plain for [u8; 6] {}
 // SAFETY: integers and arrays of them.
 unsafe impl Plain for ndk_sys::NDIS_STATISTICS_INFO {}
 // SAFETY: as above.
 unsafe impl Plain for ndk_sys::NDIS_INTERRUPT_MODERATION_PARAMETERS {}
+// SAFETY: as above.
+unsafe impl Plain for ndk_sys::NDIS_OFFLOAD {}
+// SAFETY: as above.
+unsafe impl Plain for ndk_sys::NDIS_OFFLOAD_ENCAPSULATION {}
+// SAFETY: as above.
+unsafe impl Plain for ndk_sys::NDIS_PM_PARAMETERS {}
 // SAFETY: as above.
 unsafe impl Plain for ndk_sys::NDIS_NDK_STATISTICS_INFO {}
 // SAFETY: as above.
@@ -204,6 +212,23 @@ impl OidRequest<'_> {
         self.account(size_of::<T>(), 0);
         // SAFETY: the buffer is long enough, and all bytes are a valid value.
         Ok(unsafe { buffer.cast::<T>().read_unaligned() })
+    }
+
+    /// The whole buffer of a set request, which has a variable length.
+    pub fn whole_input(&mut self) -> &[u8] {
+        let (buffer, length) = self.buffer();
+        self.account(length, 0);
+        if length == 0 {
+            return &[];
+        }
+        // SAFETY: the buffer of the request, which is ours until it is completed; not null, since it has a length.
+        unsafe { core::slice::from_raw_parts(buffer, length) }
+    }
+
+    /// The buffer of a set request is too short.
+    pub fn needs(&mut self, bytes: usize) -> NDIS_STATUS {
+        self.account(0, bytes);
+        NDIS_STATUS_INVALID_LENGTH
     }
 
     /// Takes the whole buffer of a set request, whose content needs no copy.

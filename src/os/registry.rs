@@ -10,6 +10,7 @@ use ndk_sys::{
 
 use super::handle::AdapterHandle;
 use super::irql::Passive;
+use crate::ndis::config::Source;
 
 /// Longest keyword, in UTF-16 units with the terminator.
 const MAX_KEYWORD: usize = 48;
@@ -43,14 +44,13 @@ impl Configuration {
             Err(status)
         }
     }
+}
 
-    /// The number that `keyword` (ASCII) has, if it is there and a number.
-    ///
+impl Source for Configuration {
     /// # Panics
     ///
-    /// If the keyword is too long.
-    #[must_use]
-    pub fn integer(&self, keyword: &str) -> Option<u32> {
+    /// If the keyword is too long, or not ASCII.
+    fn integer(&self, keyword: &str) -> Option<u32> {
         let mut units = [0u16; MAX_KEYWORD];
         assert!(keyword.len() < MAX_KEYWORD, "a longer keyword than planned for");
         for (unit, byte) in units.iter_mut().zip(keyword.bytes()) {
@@ -86,9 +86,7 @@ impl Configuration {
         number.then_some(integer)
     }
 
-    /// The MAC address that the user set instead of the permanent one.
-    #[must_use]
-    pub fn network_address(&self) -> Option<[u8; 6]> {
+    fn network_address(&self) -> Option<[u8; 6]> {
         let mut status = NDIS_STATUS_SUCCESS;
         let mut address = core::ptr::null_mut();
         let mut length = 0;

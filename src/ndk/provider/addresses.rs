@@ -62,7 +62,7 @@ impl Provider {
         peer: IpAddr,
     ) -> Result<Option<AddressHandle>, NTSTATUS> {
         match self.gid_index(peer) {
-            Ok(_) => self.way(local, peer, self.nic.mac()).map(Some),
+            Ok(_) => self.way(local, peer, self.nic.current_mac()).map(Some),
             Err(_) => Ok(None),
         }
     }

@@ -47,6 +47,11 @@ impl Doorbell {
         self.word.store(word.cast_mut(), Ordering::Release);
     }
 
+    /// From now on ringing does nothing, as before [`Doorbell::set`].
+    pub fn clear(&self) {
+        self.word.store(from_ref(&NOWHERE).cast_mut(), Ordering::Release);
+    }
+
     #[inline]
     fn word(&self) -> &AtomicU32 {
         // SAFETY: a word of the BAR that `nic` keeps mapped, or a static one.

@@ -1,6 +1,5 @@
 //! The device's DMA adapter: maps memory for the device at any IRQL up to `DISPATCH_LEVEL`, without waiting.
 
-use core::ffi::c_void;
 use core::ptr::{NonNull, null_mut};
 
 use ndk_sys::{
@@ -107,6 +106,69 @@ impl DmaAdapter {
     }
 }
 
+impl DmaAdapter {
+    /// Maps `length` bytes of a chain of MDLs from `offset` on, without waiting. At most `DISPATCH_LEVEL`.
+    ///
+    /// # Errors
+    ///
+    /// What the system says: no resources now.
+    ///
+    /// # Safety
+    ///
+    /// The MDLs are of locked pages and have as many bytes; both stay until [`DmaAdapter::unmap`], and so does `context`,
+    /// which nobody else uses.
+    pub(super) unsafe fn map(
+        &self,
+        context: NonNull<TransferContext>,
+        mdl: *mut MDL,
+        offset: u32,
+        length: u32,
+        access: Access,
+    ) -> Result<NonNull<SCATTER_GATHER_LIST>, NTSTATUS> {
+        let context = context.as_ptr().cast();
+        // SAFETY: the adapter's function, and a block of the size that it wants.
+        let status = unsafe { (self.initialize_context)(self.adapter.as_ptr(), context) };
+        if status != STATUS_SUCCESS {
+            return Err(status);
+        }
+        let mut list = null_mut();
+        // SAFETY: the adapter's function, the caller's MDLs, and a place for the list; it does not wait.
+        let status = unsafe {
+            (self.get_list)(
+                self.adapter.as_ptr(),
+                self.device,
+                context,
+                mdl,
+                offset.into(),
+                length,
+                DMA_SYNCHRONOUS_CALLBACK,
+                null_mut(),
+                null_mut(),
+                access.write_to_device(),
+                null_mut(),
+                null_mut(),
+                &raw mut list,
+            )
+        };
+        match NonNull::new(list) {
+            Some(list) if status == STATUS_SUCCESS => Ok(list),
+            _ if status == STATUS_SUCCESS => Err(STATUS_INSUFFICIENT_RESOURCES),
+            _ => Err(status),
+        }
+    }
+
+    /// Ends a mapping. At most `DISPATCH_LEVEL`.
+    ///
+    /// # Safety
+    ///
+    /// `list` came from [`DmaAdapter::map`] with that access; the device uses it no more.
+    pub(super) unsafe fn unmap(&self, list: NonNull<SCATTER_GATHER_LIST>, access: Access) {
+        let _raised = AtDispatch::raise();
+        // SAFETY: the caller's list, at DISPATCH_LEVEL.
+        unsafe { (self.put_list)(self.adapter.as_ptr(), list.as_ptr(), access.write_to_device()) };
+    }
+}
+
 impl Drop for DmaAdapter {
     fn drop(&mut self) {
         // SAFETY: the adapter of `get`; every list has been given back, since each keeps a reference.
@@ -116,7 +178,13 @@ impl Drop for DmaAdapter {
 
 /// What a transfer needs; stays where it is until the list is given back.
 #[repr(C, align(16))]
-struct TransferContext([u8; DMA_TRANSFER_CONTEXT_SIZE_V1]);
+pub(super) struct TransferContext([u8; DMA_TRANSFER_CONTEXT_SIZE_V1]);
+
+impl TransferContext {
+    pub(super) const fn new() -> Self {
+        Self([0; DMA_TRANSFER_CONTEXT_SIZE_V1])
+    }
+}
 
 impl Pooled for TransferContext {
     const TAG: Tag = Tag::new(*b"VrDc");
@@ -168,38 +236,10 @@ impl List {
         length: u32,
         access: Access,
     ) -> Result<Self, NTSTATUS> {
-        let mut context = PoolBox::new(TransferContext([0; DMA_TRANSFER_CONTEXT_SIZE_V1]))?;
-        let place: *mut c_void = (&raw mut context.0).cast();
-        // SAFETY: the adapter's function, and a block of the size that it wants.
-        let status = unsafe { (adapter.initialize_context)(adapter.adapter.as_ptr(), place) };
-        if status != STATUS_SUCCESS {
-            return Err(status);
-        }
-        let mut list = null_mut();
-        // SAFETY: the adapter's function, the caller's MDLs, and a place for the list; it does not wait.
-        let status = unsafe {
-            (adapter.get_list)(
-                adapter.adapter.as_ptr(),
-                adapter.device,
-                place,
-                mdl,
-                0,
-                length,
-                DMA_SYNCHRONOUS_CALLBACK,
-                null_mut(),
-                null_mut(),
-                access.write_to_device(),
-                null_mut(),
-                null_mut(),
-                &raw mut list,
-            )
-        };
-        let list = NonNull::new(list).filter(|_| status == STATUS_SUCCESS);
-        let list = list.ok_or(if status == STATUS_SUCCESS {
-            STATUS_INSUFFICIENT_RESOURCES
-        } else {
-            status
-        })?;
+        let mut context = PoolBox::new(TransferContext::new())?;
+        let place = NonNull::from(&mut *context);
+        // SAFETY: the caller's MDLs; the context is ours and stays as long as the list.
+        let list = unsafe { adapter.map(place, mdl, 0, length, access) }?;
         Ok(Self {
             adapter: adapter.clone(),
             elements: list,
@@ -210,34 +250,37 @@ impl List {
 
     /// The pieces: bus address and bytes.
     pub(super) fn pieces(&self) -> impl Iterator<Item = (u64, u64)> {
-        let list = self.elements.as_ptr();
         // SAFETY: the system's list, which lives as long as `self`.
-        let count = unsafe { (*list).NumberOfElements } as usize;
-        // SAFETY: a field of it.
-        let first = unsafe { &raw const (*list).Elements }.cast::<ndk_sys::SCATTER_GATHER_ELEMENT>();
-        (0..count).map(move |index| {
-            // SAFETY: that many elements follow each other.
-            let element = unsafe { first.add(index) };
-            // SAFETY: one of them.
-            let element = unsafe { element.read() };
-            (
-                element.Address.QuadPart.cast_unsigned(),
-                u64::from(element.Length),
-            )
-        })
+        unsafe { pieces(self.elements) }
     }
+}
+
+/// The pieces of a list: bus address and bytes.
+///
+/// # Safety
+///
+/// The list is not given back while the pieces are read.
+pub(super) unsafe fn pieces(list: NonNull<SCATTER_GATHER_LIST>) -> impl ExactSizeIterator<Item = (u64, u64)> {
+    let list = list.as_ptr();
+    // SAFETY: the caller's list.
+    let count = unsafe { (*list).NumberOfElements } as usize;
+    // SAFETY: a field of it.
+    let first = unsafe { &raw const (*list).Elements }.cast::<ndk_sys::SCATTER_GATHER_ELEMENT>();
+    (0..count).map(move |index| {
+        // SAFETY: that many elements follow each other.
+        let element = unsafe { first.add(index) };
+        // SAFETY: one of them.
+        let element = unsafe { element.read() };
+        (
+            element.Address.QuadPart.cast_unsigned(),
+            u64::from(element.Length),
+        )
+    })
 }
 
 impl Drop for List {
     fn drop(&mut self) {
-        let _raised = AtDispatch::raise();
-        // SAFETY: the list of `map`, at DISPATCH_LEVEL; the device uses it no more.
-        unsafe {
-            (self.adapter.put_list)(
-                self.adapter.adapter.as_ptr(),
-                self.elements.as_ptr(),
-                self.access.write_to_device(),
-            );
-        };
+        // SAFETY: the list of `map`; the device uses it no more.
+        unsafe { self.adapter.unmap(self.elements, self.access) };
     }
 }

@@ -59,6 +59,18 @@ impl Coherent {
         self.physical.QuadPart.cast_unsigned()
     }
 
+    /// Bytes.
+    #[must_use]
+    pub fn length(&self) -> usize {
+        self.length as usize
+    }
+
+    /// Where it is, for code in `nic` that checks its indexes itself. Valid as long as the memory.
+    #[must_use]
+    pub fn memory(&self) -> NonNull<u8> {
+        self.address
+    }
+
     fn shared(&self) -> Shared<'_> {
         // SAFETY: allocated, page aligned, as long as it is borrowed; all accesses are of that kind.
         unsafe { Shared::new(self.address, self.length as usize) }

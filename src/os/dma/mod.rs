@@ -6,6 +6,7 @@
 //! | `channel`, `coherent` | NDIS's DMA channel, and memory at one bus address, made at `PASSIVE_LEVEL` |
 //! | `adapter` | the device's DMA adapter, which maps memory at `DISPATCH_LEVEL` too |
 //! | `mapping` | a consumer's buffer |
+//! | `frames` | frames to send, mapped one by one without an allocation of ours |
 //! | `buffer` | memory of our own in pages, and page tables |
 //! | [`pages`] | from pieces of memory to pages and tables: rules without OS or device |
 #![cfg_attr(windows, expect(unsafe_code, reason = "memory shared with the device"))]
@@ -21,6 +22,8 @@ mod channel;
 #[cfg(windows)]
 mod coherent;
 #[cfg(windows)]
+mod frames;
+#[cfg(windows)]
 mod mapping;
 #[cfg(windows)]
 mod shared;
@@ -33,6 +36,8 @@ pub use buffer::{Buffer, DmaPages, PageTable};
 pub use channel::DmaChannel;
 #[cfg(windows)]
 pub use coherent::Coherent;
+#[cfg(windows)]
+pub use frames::{CopySpace, FrameSlots};
 #[cfg(windows)]
 pub use mapping::Mapping;
 #[cfg(windows)]
