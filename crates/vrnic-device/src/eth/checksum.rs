@@ -87,21 +87,25 @@ fn pseudo_header(frame: &[u8], headers: &Headers) -> u64 {
         Transport::Udp => 17,
         Transport::Other => 0,
     };
-    let length = headers.end - headers.transport_at;
-    sum(&frame[headers.addresses()]) + protocol + length as u64
+    // A length of more than 16 bits is none that is sent.
+    let length = u16::try_from(headers.end - headers.transport_at).unwrap_or_default();
+    sum(&frame[headers.addresses()]) + word(protocol) + word(length)
 }
 
-/// The sum of 16-bit words in network order, not folded; an odd byte at the end is a word with a zero. As 2^16 is one modulo
-/// 2^16 - 1, words of 32 bits do as well.
+/// The sum of 16-bit words, not folded; an odd byte at the end is a word with a zero. The order of bytes in a word does not matter as long as
+/// it is the same everywhere (RFC 1071, 2 (B)), and as 2^16 is one modulo 2^16 - 1, words of 32 bits do as well: little-endian ones, which
+/// a processor adds without turning them round.
 fn sum(data: &[u8]) -> u64 {
     let (words, rest) = data.as_chunks::<4>();
     let mut last = [0; 4];
     last[..rest.len()].copy_from_slice(rest);
-    words
-        .iter()
-        .chain([&last])
-        .map(|word| u64::from(u32::from_be_bytes(*word)))
-        .sum()
+    let words = words.iter().map(|word| u64::from(u32::from_le_bytes(*word)));
+    words.sum::<u64>() + u64::from(u32::from_le_bytes(last))
+}
+
+/// A word as [`sum`] adds it.
+fn word(value: u16) -> u64 {
+    u16::from_le_bytes(value.to_be_bytes()).into()
 }
 
 /// The one's complement sum in 16 bits.
@@ -112,6 +116,7 @@ fn fold(mut sum: u64) -> u16 {
     u16::try_from(sum).unwrap_or(u16::MAX)
 }
 
+/// Writes a word as [`sum`] has it.
 fn put(packet: &mut [u8], at: usize, value: u16) {
-    packet[at..at + 2].copy_from_slice(&value.to_be_bytes());
+    packet[at..at + 2].copy_from_slice(&value.to_le_bytes());
 }

@@ -3,6 +3,7 @@
 mod checksums;
 mod commands;
 mod errors;
+mod fairness;
 mod filters;
 mod frames;
 mod large_sends;

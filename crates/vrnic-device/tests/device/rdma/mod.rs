@@ -5,7 +5,7 @@ mod engine;
 mod flush;
 mod keys;
 mod objects;
-mod pair;
+pub mod pair;
 mod properties;
 mod shared;
 pub mod side;
