@@ -43,7 +43,7 @@ pub fn check(inf: &Inf, install: &Install) -> Vec<Problem> {
     rules.adapter();
     rules.interfaces();
     rules.messages();
-    let keywords = rules.keywords();
+    let keywords = keywords(install);
     for (name, keyword) in &keywords {
         rules.keyword(name, keyword);
     }
@@ -51,25 +51,53 @@ pub fn check(inf: &Inf, install: &Install) -> Vec<Problem> {
     rules.problems
 }
 
-/// What the INF says of one keyword.
-#[derive(Default)]
-struct Keyword {
+/// What an INF says of one keyword.
+#[derive(Clone, Debug, Default)]
+pub struct Keyword {
     /// The first line.
-    line: usize,
+    pub line: usize,
     /// The values beside each other, by name in lower case.
-    properties: BTreeMap<String, String>,
+    pub properties: BTreeMap<String, String>,
     /// Values to choose from, with their texts.
-    choices: Vec<(String, String)>,
+    pub choices: Vec<(String, String)>,
 }
 
 impl Keyword {
-    fn property(&self, name: &str) -> Option<&str> {
+    /// A value, by its name in lower case.
+    #[must_use]
+    pub fn property(&self, name: &str) -> Option<&str> {
         self.properties.get(name).map(String::as_str)
     }
 
-    fn number(&self, name: &str) -> Option<u32> {
+    /// A value that is a number.
+    #[must_use]
+    pub fn number(&self, name: &str) -> Option<u32> {
         self.property(name).and_then(number)
     }
+}
+
+/// The keywords that an INF offers, by name.
+#[must_use]
+pub fn keywords(install: &Install) -> BTreeMap<String, Keyword> {
+    let mut keywords: BTreeMap<String, Keyword> = BTreeMap::new();
+    for value in &install.software {
+        let key = value.key.to_ascii_lowercase();
+        let Some(rest) = key.strip_prefix(PARAMS) else {
+            continue;
+        };
+        let name = &value.key[PARAMS.len()..][..rest.find('\\').unwrap_or(rest.len())];
+        let keyword = keywords.entry(name.to_owned()).or_default();
+        if keyword.line == 0 {
+            keyword.line = value.line;
+        }
+        let data = value.data.concat();
+        if rest.ends_with(r"\enum") {
+            keyword.choices.push((value.name.clone(), data));
+        } else {
+            keyword.properties.insert(value.name.to_ascii_lowercase(), data);
+        }
+    }
+    keywords
 }
 
 struct Rules<'a> {
@@ -180,29 +208,6 @@ impl Rules<'_> {
             let text = format!("MessageNumberLimit is not a number of messages, 1 to {MAX_MESSAGES}");
             self.problem(limit.map_or(0, |(line, _)| line), text);
         }
-    }
-
-    /// The keywords by name.
-    fn keywords(&self) -> BTreeMap<String, Keyword> {
-        let mut keywords: BTreeMap<String, Keyword> = BTreeMap::new();
-        for value in &self.install.software {
-            let key = value.key.to_ascii_lowercase();
-            let Some(rest) = key.strip_prefix(PARAMS) else {
-                continue;
-            };
-            let name = &value.key[PARAMS.len()..][..rest.find('\\').unwrap_or(rest.len())];
-            let keyword = keywords.entry(name.to_owned()).or_default();
-            if keyword.line == 0 {
-                keyword.line = value.line;
-            }
-            let data = value.data.concat();
-            if rest.ends_with(r"\enum") {
-                keyword.choices.push((value.name.clone(), data));
-            } else {
-                keyword.properties.insert(value.name.to_ascii_lowercase(), data);
-            }
-        }
-        keywords
     }
 
     fn keyword(&mut self, name: &str, keyword: &Keyword) {
