@@ -282,8 +282,9 @@ impl Adapter {
         let Some(ethernet) = self.ethernet.get() else {
             return Ok(()); // Cannot be: it was set above.
         };
+        // Until NDIS sets a table.
         for (index, processor) in processors.from(self.config.base_processor).enumerate() {
-            self.set_queue_processor(index, Some(processor));
+            self.set_queue_processor(index, processor);
         }
         ethernet.start(passive, nic, Closed::RESET).map_err(|error| {
             Failure::new(
@@ -298,14 +299,14 @@ impl Adapter {
         Ok(())
     }
 
-    /// The processor that serves queue `index`; `None` for the one where its interrupt comes in.
-    pub(super) fn set_queue_processor(&self, index: usize, processor: Option<Processor>) {
+    /// The processor that serves queue `index`.
+    pub(super) fn set_queue_processor(&self, index: usize, processor: Processor) {
         let message = self
             .ethernet
             .get()
             .and_then(|ethernet| ethernet.message_of(index));
         if let (Some(message), Some(interrupt)) = (message, self.interrupt.lock().as_ref()) {
-            interrupt.set_target(message, processor.map(|one| (one.group, one.number)));
+            interrupt.set_target(message, processor.group, processor.number);
         }
     }
 
@@ -327,7 +328,8 @@ impl Adapter {
         }
         let mut power = attributes::power();
         general.PowerManagementCapabilitiesEx = &raw mut power;
-        miniport::set_general_attributes(passive, self.handle, general, &oids::SUPPORTED).map_err(refused)?;
+        miniport::set_general_attributes(passive, self.handle, general, oids::supported(self.config.rss))
+            .map_err(refused)?;
         let current = task_offload::structure(self.config.offloads);
         let hardware = task_offload::structure(task_offload::HARDWARE);
         miniport::set_offload_attributes(passive, self.handle, current, hardware).map_err(refused)

@@ -96,7 +96,7 @@ impl Adapter {
             OID_GEN_VENDOR_DESCRIPTION => request.answer_bytes(DESCRIPTION),
             OID_GEN_VENDOR_DRIVER_VERSION => request.answer(&DRIVER_VERSION),
             OID_GEN_VENDOR_ID => request.answer(&VENDOR_ID),
-            OID_GEN_VLAN_ID if self.config.vlan => request.answer(&u32::from(ethernet.tagging().own)),
+            OID_GEN_VLAN_ID => request.answer(&u32::from(ethernet.tagging().own)),
             OID_802_3_PERMANENT_ADDRESS => request.answer(&nic.mac()),
             OID_802_3_CURRENT_ADDRESS => request.answer(&nic.current_mac()),
             OID_802_3_MAXIMUM_LIST_SIZE => request.answer(&u32::from(MULTICAST_LIST)),

@@ -15,7 +15,6 @@ use super::adapter::Adapter;
 use super::attributes::PACKET_FILTERS;
 use super::config::VLAN_ID;
 use super::ethernet::{Ethernet, MULTICAST_LIST, Port};
-use super::rss::MAX_QUEUES;
 use super::{object_header, task_offload};
 use crate::nic::Nic;
 use crate::nic::command::CommandError;
@@ -126,15 +125,22 @@ impl Adapter {
                 Ok(())
             },
             || {
-                let spread = ethernet.apply_scaling(passive, nic)?;
-                for (queue, processor) in spread.processors.iter().enumerate().take(MAX_QUEUES) {
-                    if let Some(processor) = processor {
-                        self.set_queue_processor(queue, Some(*processor));
-                    }
-                }
+                ethernet.apply_scaling(passive, nic)?;
+                self.place_queues(ethernet);
                 Ok(())
             },
         )
+    }
+
+    /// Has each queue served by the processor whose flows it has.
+    pub(super) fn place_queues(&self, ethernet: &Ethernet) {
+        let scaling = ethernet.port.lock().scaling;
+        let spread = scaling.spread(ethernet.queue_count());
+        for (queue, processor) in spread.processors.iter().enumerate() {
+            if let Some(processor) = processor {
+                self.set_queue_processor(queue, *processor);
+            }
+        }
     }
 
     /// `OID_GEN_INTERRUPT_MODERATION`.
@@ -180,10 +186,8 @@ impl Adapter {
 
     /// `OID_GEN_VLAN_ID`.
     pub(super) fn set_vlan(&self, ethernet: &Ethernet, request: &mut OidRequest<'_>) -> NDIS_STATUS {
-        if !self.config.vlan {
-            return NDIS_STATUS_NOT_SUPPORTED;
-        }
         match request.input::<u32>() {
+            Ok(id) if id != 0 && !self.config.vlan => NDIS_STATUS_NOT_SUPPORTED,
             Ok(id) if VLAN_ID.takes(id) => {
                 let mut tagging = ethernet.tagging();
                 tagging.own = u16::try_from(id).unwrap_or(0);

@@ -56,7 +56,6 @@ oids! {
     OID_GEN_RCV_NO_BUFFER: query;
     OID_GEN_XMIT_ERROR: query;
     OID_GEN_TRANSMIT_QUEUE_LENGTH: query;
-    OID_GEN_RECEIVE_SCALE_PARAMETERS: set;
     OID_GEN_VLAN_ID: query set;
     OID_802_3_CURRENT_ADDRESS: query;
     OID_802_3_MAXIMUM_LIST_SIZE: query;
@@ -75,10 +74,11 @@ oids! {
     OID_NDK_STATISTICS: query;
     OID_NDK_CONNECTIONS: query;
     OID_NDK_LOCAL_ENDPOINTS: query;
+    OID_GEN_RECEIVE_SCALE_PARAMETERS: set;
 }
 
-/// Their numbers, for NDIS.
-pub const SUPPORTED: [NDIS_OID; OIDS.len()] = {
+/// Their numbers.
+static NUMBERS: [NDIS_OID; OIDS.len()] = {
     let mut numbers = [0; OIDS.len()];
     let mut index = 0;
     while index < numbers.len() {
@@ -87,6 +87,12 @@ pub const SUPPORTED: [NDIS_OID; OIDS.len()] = {
     }
     numbers
 };
+
+/// Those that NDIS is told of. The last one is for receive side scaling.
+#[must_use]
+pub fn supported(scaling: bool) -> &'static [NDIS_OID] {
+    &NUMBERS[..NUMBERS.len() - usize::from(!scaling)]
+}
 
 #[cfg(test)]
 mod tests {
@@ -107,6 +113,14 @@ mod tests {
                     .collect()
             })
             .collect()
+    }
+
+    #[test]
+    fn scaling_is_left_out_where_it_is_off() {
+        let scaling = ndk_sys::OID_GEN_RECEIVE_SCALE_PARAMETERS;
+        assert!(supported(true).contains(&scaling));
+        assert!(!supported(false).contains(&scaling));
+        assert_eq!(supported(false).len(), OIDS.len() - 1);
     }
 
     #[test]

@@ -143,6 +143,7 @@ impl Adapter {
                     nic.fail(Reason::Stopped, 0);
                 })
             });
+        self.place_queues(ethernet);
         self.end_transition(nic);
         match started {
             Ok(()) => NDIS_STATUS_SUCCESS,

@@ -176,11 +176,9 @@ impl<T: InterruptTarget> Interrupt<T> {
         queue_dpc(self.handle, message, target);
     }
 
-    /// Has the target called for `message` on that processor (group and number below 64), or again where the interrupt comes in.
-    pub fn set_target(&self, message: u32, processor: Option<(u16, u8)>) {
-        let target = processor.map_or(ANYWHERE, |(group, number)| {
-            u32::from(group) << 16 | u32::from(number & 63)
-        });
+    /// Has the target called for `message` on that processor, whose number in its group is below 64.
+    pub fn set_target(&self, message: u32, group: u16, number: u8) {
+        let target = u32::from(group) << 16 | u32::from(number & 63);
         // SAFETY: the block lives as long as the registration.
         let targets = &unsafe { self.context.as_ref() }.targets;
         if let Some(place) = targets.get(message as usize) {

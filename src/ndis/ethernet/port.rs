@@ -10,7 +10,7 @@ use vrnic_abi::eth::{
 };
 
 use super::super::config::{Config, Offloads};
-use super::super::rss::{Scaling, Spread};
+use super::super::rss::Scaling;
 use super::super::task_offload::{self, Encapsulation};
 use super::Ethernet;
 use crate::nic::Nic;
@@ -149,12 +149,12 @@ impl Ethernet {
         nic.set_multicast(passive, port.multicast())
     }
 
-    /// Brings the device and the transmit side to the scaling; which queue is for which processor.
+    /// Brings the device and the transmit side to the scaling.
     ///
     /// # Errors
     ///
     /// The device refused.
-    pub fn apply_scaling(&self, passive: &Passive, nic: &Nic) -> Result<Spread, CommandError> {
+    pub fn apply_scaling(&self, passive: &Passive, nic: &Nic) -> Result<(), CommandError> {
         let scaling = self.port.lock().scaling;
         let spread = scaling.spread(self.queue_count());
         let number = |index: usize| {
@@ -163,7 +163,7 @@ impl Ethernet {
         };
         nic.set_rss(passive, &scaling.device_table(&spread, number))?;
         self.set_spread(&spread);
-        Ok(spread)
+        Ok(())
     }
 
     /// The interrupt message of queue `index`.
