@@ -1,7 +1,8 @@
 //! A host that writes anything anywhere, and a wire that changes frames: the device answers, or stops, but never panics or spins.
 //!
 //! The device starts with two queue pairs that are connected to each other, so that requests of the fuzzer's make frames; these
-//! come back as they are and, on demand, once more with a byte changed (and the right invariant CRC).
+//! come back as they are and, on demand, once more with a byte changed (and the right invariant CRC). It has an Ethernet queue too, next to
+//! whose rings there are TCP packets that can be sent and received with any offload and any byte changed.
 
 #![no_main]
 
@@ -12,6 +13,7 @@ use roce_wire::frame::{Frame, FrameError};
 use roce_wire::icrc;
 use vrnic_abi::cm::{GID_VALID, GidEntry};
 use vrnic_abi::cmd::{Command, Opcode};
+use vrnic_abi::eth::{EthConfig, EthQueueCreate, FILTER_ALL, RxDescriptor, TxDescriptor};
 use vrnic_abi::resource::{
     CqCreate, EqCreate, MrRegister, ObjectNumber, QP_PRIVILEGED, QpCreate, QpKind, QpModify, QpState, Ring,
 };
@@ -23,7 +25,7 @@ use zerocopy::{FromZeros, Immutable, IntoBytes};
 const MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
 const GID: [u8; 16] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF, 192, 0, 2, 1];
 /// Bytes of memory, from address 0 on.
-const MEMORY: usize = 0x2_0000;
+const MEMORY: usize = 0x3_0000;
 const COMMANDS: u64 = 0;
 const COMPLETIONS: u64 = 0x1000;
 const FETCH: u64 = 0x2000;
@@ -34,6 +36,13 @@ const OBJECTS: u64 = 0x8000;
 const CQ: u64 = OBJECTS;
 const QUEUES: u64 = OBJECTS + 0x2000;
 const DATA: u64 = OBJECTS + 0x8000;
+/// Rings of the Ethernet queue.
+const TX_RING: u64 = 0x1_8000;
+const RX_RING: u64 = TX_RING + 0x400;
+const ETH_COMPLETIONS: u64 = TX_RING + 0x1000;
+/// What is sent, and where frames are received: TCP packets, one at each of these steps.
+const PACKETS: u64 = 0x2_0000;
+const PACKET_STEP: u64 = 0x1000;
 const LOG2: u32 = 6;
 /// Frames that are kept to be changed.
 const KEPT: usize = 16;
@@ -102,6 +111,8 @@ struct Machine {
     host: Arc<Host>,
     posted: u32,
     blocks: [u32; 2],
+    /// Descriptors of the Ethernet queue: transmit, receive.
+    descriptors: [u32; 2],
 }
 
 impl Machine {
@@ -122,6 +133,7 @@ impl Machine {
             host,
             posted: 0,
             blocks: [0; 2],
+            descriptors: [0; 2],
         };
         for (register, value) in [
             (regs::CMDQ_BASE_LO, COMMANDS),
@@ -133,6 +145,7 @@ impl Machine {
             machine.register(register, value);
         }
         machine.make_objects();
+        machine.make_ethernet();
         machine
     }
 
@@ -206,6 +219,41 @@ impl Machine {
         }
     }
 
+    /// An Ethernet queue (0) that receives everything, and packets for it.
+    fn make_ethernet(&mut self) {
+        let queue = EthQueueCreate {
+            tx: TX_RING.into(),
+            rx: RX_RING.into(),
+            completions: ETH_COMPLETIONS.into(),
+            tx_log2: 6,
+            rx_log2: 6,
+            completions_log2: 7,
+            ..EthQueueCreate::new_zeroed()
+        };
+        self.command(Opcode::CREATE_ETH_QUEUE, queue.as_bytes(), 0);
+        let config = EthConfig {
+            filter: FILTER_ALL.into(),
+            mtu: 9000.into(),
+            mac: MAC,
+            flags: 1.into(),
+        };
+        self.command(Opcode::SET_ETH_CONFIG, config.as_bytes(), 0);
+        for index in 0..16 {
+            self.poke(PACKETS + index * PACKET_STEP, &tcp_packet(index % 2 != 0));
+        }
+    }
+
+    /// Writes the next descriptor of a ring of the Ethernet queue, and rings its doorbell.
+    fn post_descriptor(&mut self, ring: usize, descriptor: &[u8]) {
+        let base = [TX_RING, RX_RING][ring];
+        let slot = u64::from(self.descriptors[ring] % 64);
+        self.poke(base + slot * 16, descriptor);
+        self.descriptors[ring] = self.descriptors[ring].wrapping_add(1);
+        let words = [doorbell::ETH_TX_PRODUCER, doorbell::ETH_RX_PRODUCER];
+        let word = doorbell::ETH + words[ring];
+        self.nic.doorbells().store(word, self.descriptors[ring]);
+    }
+
     fn mailbox(&self, content: &(impl IntoBytes + Immutable)) {
         self.poke(MAILBOX, content.as_bytes());
     }
@@ -262,6 +310,24 @@ impl Machine {
     }
 }
 
+/// A TCP packet in a frame, with room for a large send.
+fn tcp_packet(is_v6: bool) -> Vec<u8> {
+    let mut frame = [&MAC[..], &MAC[..5], &[2]].concat();
+    if is_v6 {
+        frame.extend([0x86, 0xDD, 0x60, 0, 0, 0, 0, 100, 6, 64]);
+        frame.extend([[0x20; 16], [0x21; 16]].as_flattened());
+    } else {
+        frame.extend([
+            8, 0, 0x45, 0, 0, 120, 0, 1, 0, 0, 64, 6, 0, 0, 192, 0, 2, 1, 192, 0, 2, 2,
+        ]);
+    }
+    frame.extend([
+        0xC0, 0, 0, 80, 0, 0, 0, 1, 0, 0, 0, 1, 0x50, 0x18, 1, 0, 0, 0, 0, 0,
+    ]);
+    frame.resize(frame.len() + 80, 0xA5);
+    frame
+}
+
 fn ring(addr: u64, log2_entries: u8) -> Ring {
     Ring {
         addr: addr.into(),
@@ -289,8 +355,32 @@ impl<'a> Input<'a> {
     }
 }
 
+/// Posts the pieces of a frame: a packet, and any memory behind it.
+fn transmit(machine: &mut Machine, input: &mut Input<'_>) {
+    let (packet, pieces) = (u64::from(input.byte() % 16), input.byte() % 40);
+    let (flags, segment_size, vlan) = (input.byte(), input.word(), input.word());
+    let mut descriptor = TxDescriptor {
+        addr: (PACKETS + packet * PACKET_STEP).into(),
+        length: input.word().into(),
+        flags: u16::from(flags).into(),
+        segment_size: if flags & 0x40 == 0 { 0 } else { segment_size }.into(),
+        vlan: if flags & 8 == 0 { 0 } else { vlan }.into(),
+    };
+    descriptor.flags &= 0x3F;
+    for _ in 0..pieces {
+        machine.post_descriptor(0, descriptor.as_bytes());
+        descriptor = TxDescriptor {
+            addr: (PACKETS + u64::from(input.word())).into(),
+            length: input.word().into(),
+            ..TxDescriptor::new_zeroed()
+        };
+    }
+    descriptor.flags |= 1;
+    machine.post_descriptor(0, descriptor.as_bytes());
+}
+
 fn step(machine: &mut Machine, input: &mut Input<'_>) {
-    match input.byte() % 8 {
+    match input.byte() % 13 {
         0 => {
             let addr = OBJECTS + u64::from(input.word());
             let length = input.byte();
@@ -328,6 +418,39 @@ fn step(machine: &mut Machine, input: &mut Input<'_>) {
             machine.poke(MAILBOX, input.bytes(length.into()));
         }
         6 => machine.replay(input.byte().into(), input.byte().into(), input.byte()),
+        7 => {
+            let which = u64::from(input.byte() % 8);
+            let word = doorbell::ETH + which * 4;
+            let by = i8::from_le_bytes([input.byte()]);
+            let value = machine.nic.doorbells().load(word).wrapping_add_signed(by.into());
+            machine.nic.doorbells().store(word, value);
+        }
+        8 => transmit(machine, input),
+        9 => {
+            let descriptor = RxDescriptor {
+                addr: (PACKETS + u64::from(input.word())).into(),
+                length: u32::from(input.word()).into(),
+                reserved: u32::from(input.byte() / 0xFF).into(),
+            };
+            machine.post_descriptor(1, descriptor.as_bytes());
+        }
+        10 => {
+            let mut frame = tcp_packet(input.byte() & 1 != 0);
+            if input.byte() & 1 != 0 {
+                frame.splice(12..12, [0x81, 0, input.byte(), input.byte()]);
+            }
+            let (at, length) = (usize::from(input.byte()), usize::from(input.byte() % 16));
+            for (place, byte) in frame.iter_mut().skip(at).zip(input.bytes(length)) {
+                *place = *byte;
+            }
+            frame.truncate(usize::from(input.byte()));
+            machine.nic.receive(&frame);
+        }
+        11 => {
+            let addr = PACKETS + u64::from(input.word());
+            let length = input.byte();
+            machine.poke(addr, input.bytes(length.into()));
+        }
         _ => {
             machine.nic.poll();
         }

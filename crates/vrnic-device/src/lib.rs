@@ -58,4 +58,4 @@ pub use nic::Nic;
 pub use tap::{Direction, PcapTap, Tap};
 
 /// Version of the firmware: major, minor and patch in bits 16 to 31, 8 to 15 and 0 to 7.
-pub const FW_VERSION: u32 = 0x0000_0200;
+pub const FW_VERSION: u32 = 0x0000_0300;
