@@ -3,6 +3,7 @@
 //! - [`bad_inf`]: INFs with one mistake each, which the checker must find
 //! - [`keywords`]: the INF against the driver's table
 //! - [`signatures`]: osslsigncode's verdict on a package, and on spoiled ones
+//! - [`time_stamp`]: a server that confirms the time
 //! - [`contents`]: the catalog and the image as tools read them that did not make them
 
 mod bad_inf;
@@ -10,3 +11,4 @@ mod contents;
 mod keywords;
 mod made;
 mod signatures;
+mod time_stamp;

@@ -211,6 +211,18 @@ fn a_token_signs() {
 }
 
 #[test]
+fn a_package_that_cannot_be_made_leaves_the_older_one() {
+    let made = made();
+    let output = made.folder.path().join("kept");
+    let (mut signer, _) = signer(made.test.certificate().parent().expect("a folder"));
+    let package = Package::make(&image(), &output, &signer).expect("made");
+    let before = fs::read(package.file("vrnic.cat")).expect("it is there");
+    signer.identity = Identity::Pfx("/no/such/file".into());
+    Package::make(&image(), &output, &signer).expect_err("nothing to sign with");
+    assert_eq!(fs::read(package.file("vrnic.cat")).expect("it is there"), before);
+}
+
+#[test]
 fn the_cabinet_for_attestation_has_the_package_in_a_folder() {
     let made = made();
     let (signer, _) = signer(made.test.certificate().parent().expect("a folder"));

@@ -162,24 +162,39 @@ pub struct Package {
 }
 
 impl Package {
-    /// Makes the package of `image` in `output`, replacing an older one.
+    /// Makes the package of `image` in `output`. An older one there is replaced when the new one is finished.
     ///
     /// # Errors
     /// When the INF breaks a rule, and when something cannot be made or signed.
     pub fn make(image: &Path, output: &Path, signer: &Signer) -> Result<Self> {
+        let stamp = Stamp::of_checkout()?;
+        let unfinished = Self {
+            output: output.with_added_extension("part"),
+        };
+        remove(&unfinished.output)?;
+        fs::create_dir_all(unfinished.folder())
+            .with_context(|| format!("cannot create {}", unfinished.folder().display()))?;
+        unfinished.fill(image, &stamp, signer)?;
+        remove(output)?;
+        fs::rename(&unfinished.output, output)
+            .with_context(|| format!("cannot create {}", output.display()))?;
         let package = Self {
             output: output.to_owned(),
         };
-        if output.exists() {
-            fs::remove_dir_all(output).with_context(|| format!("cannot replace {}", output.display()))?;
+        if matches!(signer.identity, Identity::Test(_)) {
+            eprintln!("  test certificate: {}", package.certificate().display());
         }
-        fs::create_dir_all(package.folder())
-            .with_context(|| format!("cannot create {}", package.folder().display()))?;
-        let stamp = Stamp::of_checkout()?;
-        let inf = stamped_inf(&stamp)?;
-        fs::write(package.file("vrnic.inf"), &inf)?;
-        signer.sign(image, &package.file("vrnic.sys"))?;
-        let sys = fs::read(package.file("vrnic.sys"))?;
+        eprintln!("  bill of materials: {}", package.sbom().display());
+        eprintln!("  version: {}", stamp.version);
+        Ok(package)
+    }
+
+    /// Makes everything in a new folder.
+    fn fill(&self, image: &Path, stamp: &Stamp, signer: &Signer) -> Result<()> {
+        let inf = stamped_inf(stamp)?;
+        fs::write(self.file("vrnic.inf"), &inf)?;
+        signer.sign(image, &self.file("vrnic.sys"))?;
+        let sys = fs::read(self.file("vrnic.sys"))?;
         let members = [
             Member {
                 name: "vrnic.inf",
@@ -190,24 +205,20 @@ impl Package {
                 content: &sys,
             },
         ];
-        let unsigned = output.join("unsigned.cat");
+        let unsigned = self.output.join("unsigned.cat");
         fs::write(
             &unsigned,
             catalog::build(&members, &hardware_ids(&inf)?, stamp.date)?,
         )?;
-        signer.sign(&unsigned, &package.file("vrnic.cat"))?;
+        signer.sign(&unsigned, &self.file("vrnic.cat"))?;
         fs::remove_file(unsigned)?;
-        fs::write(package.sbom(), sbom::build(&sys, &stamp)?)?;
-        fs::copy(image.with_extension("pdb"), output.join("vrnic.pdb")).context("cannot copy the symbols")?;
+        fs::write(self.sbom(), sbom::build(&sys, stamp)?)?;
+        fs::copy(image.with_extension("pdb"), self.output.join("vrnic.pdb"))
+            .context("cannot copy the symbols")?;
         if let Identity::Test(test) = &signer.identity {
-            test.export(&package.certificate())?;
-            eprintln!(
-                "  signed with the test certificate {}",
-                package.certificate().display()
-            );
+            test.export(&self.certificate())?;
         }
-        eprintln!("  vrnic {}, {}", stamp.version, package.sbom().display());
-        Ok(package)
+        Ok(())
     }
 
     /// The folder that Windows installs from.
@@ -281,6 +292,14 @@ impl Package {
         }
         Ok(())
     }
+}
+
+/// Removes a folder, if it is there.
+fn remove(folder: &Path) -> Result<()> {
+    if folder.exists() {
+        fs::remove_dir_all(folder).with_context(|| format!("cannot replace {}", folder.display()))?;
+    }
+    Ok(())
 }
 
 /// The INF of this checkout, which breaks no rule.
