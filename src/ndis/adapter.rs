@@ -3,6 +3,7 @@
 
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32};
+use core::time::Duration;
 
 use ndk_sys::{NDIS_HANDLE, NET_LUID};
 use vrnic_abi::info::Statistics;
@@ -24,6 +25,9 @@ use crate::os::once::SetOnce;
 use crate::os::pool::{PoolArc, PoolBox, Pooled, Tag};
 use crate::os::timer::Timer;
 use crate::os::work::Worker;
+
+/// Shortest time for which sending has to come to nothing before that is a failure.
+const LEAST_PATIENCE: Duration = Duration::from_secs(2);
 
 /// One NIC. What keeps the adapter alive by a reference of its own is behind a lock, so that halt can take it out.
 ///
@@ -89,8 +93,9 @@ unsafe impl Send for Adapter {}
 impl Adapter {
     /// An adapter without anything yet.
     pub fn new(handle: AdapterHandle, luid: NET_LUID, config: Config) -> Self {
-        // Twice as long as a command may take.
-        let ticks = config.command_timeout.as_millis() * 2 / TICK.as_millis();
+        // Twice as long as a command may take; but a busy wire is no failure.
+        let patience = (config.command_timeout * 2).max(LEAST_PATIENCE);
+        let ticks = patience.as_millis() / TICK.as_millis();
         Self {
             handle,
             luid,

@@ -108,7 +108,8 @@ pub const VLAN_ID: Keyword = Keyword::range("VlanID", 0, 4094, 1, 0);
 pub const RECEIVE_BUFFERS: Keyword = Keyword::range("*ReceiveBuffers", 64, 4096, 64, 256);
 /// Transmit descriptors of each queue: pieces of frames that the device may have at a time.
 pub const TRANSMIT_BUFFERS: Keyword = Keyword::range("*TransmitBuffers", 64, 4096, 64, 512);
-/// How long the firmware may take for a command, in milliseconds. Transmit queues may stand still for twice as long.
+/// How long the firmware may take for a command, in milliseconds. Transmit queues may stand still for twice as long, and for two
+/// seconds at least.
 pub const COMMAND_TIMEOUT: Keyword = Keyword::range("VrnicCommandTimeout", 10, 60_000, 10, 1000);
 
 /// All keywords with a number.

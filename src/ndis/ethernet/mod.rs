@@ -40,7 +40,7 @@ use crate::os::nbl::{EndedChain, Returned, SendChain};
 use crate::os::pool::{PoolArc, PoolSlice};
 
 /// Completions that one DPC serves before others have their turn.
-const BUDGET: usize = 256;
+const BUDGET: usize = 128;
 
 /// What the queues are made from.
 #[derive(Clone, Copy)]
