@@ -1,5 +1,6 @@
 //! INFs with one mistake each: the checker of `./x package` must find each, and nothing in the driver's own INF.
 
+use proptest::prelude::*;
 use xtask::package::inf::{self, Rule};
 use xtask::package::stamp::Stamp;
 
@@ -535,4 +536,26 @@ fn a_template_is_no_inf() {
         rules.contains(&verif(1217)) && rules.contains(&verif(1199)),
         "{problems:#?}"
     );
+}
+
+proptest! {
+    /// Whatever stands in an INF, the checker says something about it and does not panic.
+    #[test]
+    fn no_text_confuses_the_checker(
+        edits in prop::collection::vec((any::<prop::sample::Index>(), 0..4_u8, "[ -~]{0,12}"), 1..6),
+        pieces in "\\PC{0,80}",
+    ) {
+        let mut lines: Vec<String> = good().lines().map(str::to_owned).collect();
+        for (index, edit, text) in &edits {
+            let index = index.index(lines.len());
+            match edit {
+                0 => lines[index].clone_from(text),
+                1 => lines[index].insert_str(0, text),
+                2 => lines[index].push_str(text),
+                _ => lines.swap(index, 0),
+            }
+        }
+        let _ = inf::check(&lines.join("\n"));
+        let _ = inf::check(&pieces);
+    }
 }
