@@ -12,6 +12,7 @@ use crate::{Config, Kernel};
 use ndk_sys::{NDIS_STATUS, NDK_VERSION, NTSTATUS};
 use roce_wire::eth::MacAddr;
 use std::collections::BTreeMap;
+use std::fmt::Write;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -61,6 +62,9 @@ pub struct AdapterSetup {
 
 /// Done with a device.
 pub type Preparation = Arc<dyn Fn(&Nic) + Send + Sync>;
+
+/// Calls and callbacks that [`Machine::story`] ends with.
+const STORY_CALLS: usize = 60;
 
 /// Interface index of the first adapter.
 const FIRST_INTERFACE: u32 = 12;
@@ -301,6 +305,27 @@ impl Machine {
         self.kernel.load(sys, service)
     }
 
+    /// What has happened, for whoever has to find out why a test has failed: event log, counters of devices and wire, and the
+    /// last calls between consumers and provider. Printed when a machine goes down in a panic.
+    #[must_use]
+    pub fn story(&self) -> String {
+        let mut story = String::new();
+        for entry in event_log::entries() {
+            let _ = writeln!(story, "event log: {entry:?}");
+        }
+        for (number, nic) in self.nics.iter().enumerate() {
+            let _ = writeln!(story, "nic {number}: {:?}", nic.statistics());
+        }
+        let _ = writeln!(story, "wire: {:?}", self.hub.statistics());
+        let (events, _) = ndk::trace::events();
+        let last = &events[events.len().saturating_sub(STORY_CALLS)..];
+        for event in last {
+            let since = event.time.duration_since(last[0].time).unwrap_or_default();
+            let _ = writeln!(story, "{:10.3} ms  {event}", since.as_secs_f64() * 1e3);
+        }
+        story
+    }
+
     /// Plugs one more scripted peer in. It knows the adapters' stations, so it needs no ARP.
     #[must_use]
     pub fn peer(&self) -> Peer {
@@ -339,6 +364,9 @@ impl Machine {
 
 impl Drop for Machine {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprint!("{}", self.story());
+        }
         for adapter in self.adapters.drain(..) {
             adapter.halt();
         }
