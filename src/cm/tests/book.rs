@@ -2,7 +2,7 @@
 
 use core::fmt::Write as _;
 
-use roce_wire::cm::{MessageMraed, TransportService};
+use roce_wire::cm::{Lap, MessageMraed, TransportService};
 
 use super::*;
 
@@ -81,6 +81,7 @@ const PASSIVE_EVENTS: &[(&str, Deliver)] = &[
     ("REJ", Stage::hears_rej),
     ("DREQ", Stage::hears_dreq),
     ("DREP", Stage::hears_drep),
+    ("LAP", Stage::hears_lap),
 ];
 
 const ACTIVE_EVENTS: &[(&str, Deliver)] = &[
@@ -92,6 +93,7 @@ const ACTIVE_EVENTS: &[(&str, Deliver)] = &[
     ("REJ", Stage::hears_rej),
     ("DREQ", Stage::hears_dreq),
     ("DREP", Stage::hears_drep),
+    ("LAP", Stage::hears_lap),
 ];
 
 fn requested() -> Stage {
@@ -182,6 +184,16 @@ impl Stage {
         self.hears(CmMad::new(5, drep))
     }
 
+    fn hears_lap(&mut self) -> Vec<Seen> {
+        let lap = Lap {
+            local_comm_id: CommId(THEIRS),
+            remote_comm_id: self.ours,
+            remote_qpn: QP.qpn,
+            ..Lap::default()
+        };
+        self.hears(CmMad::new(6, lap))
+    }
+
     /// Until one thing happens by itself, if anything does.
     fn waits(&mut self) -> Vec<Seen> {
         let Some(deadline) = self.bench.cm.next_deadline() else {
@@ -264,6 +276,7 @@ fn time(state: CmState, prepare: Prepare) -> String {
 fn described(mad: &CmMad) -> String {
     match mad.message {
         CmMessage::Rej(rej) => format!("REJ {}", rej.reason.0),
+        CmMessage::Apr(apr) => format!("APR {}", apr.status.0),
         message => message.name().to_owned(),
     }
 }

@@ -98,7 +98,7 @@ fn another_class_version_is_named() {
 #[test]
 fn what_is_no_message_of_the_cm_is_only_counted() {
     let (mut bench, _) = Bench::listening(4, 4);
-    for (at, value) in [(0, 2), (1, 4), (3, 1), (17, 0x19)] {
+    for (at, value) in [(0, 2), (1, 4), (3, 1), (17, 0x1b)] {
         let mut mad = request(1, 77).to_bytes();
         mad[at] = value;
         assert!(
