@@ -24,7 +24,7 @@ fn ours(port: u16) -> SocketAddr {
 fn a_peer_that_dies_ends_its_connections_and_comes_back() -> Result<()> {
     let mut bench = Bench::boot(&Setup {
         name: "linux-killed",
-        mtu: 1500,
+        mtus: &[1500],
         impairment: Impairment::default(),
     })?;
     step("a program that is killed", || program_killed(&bench))?;
@@ -85,7 +85,7 @@ fn transfer(bench: &Bench, then: &str) -> Result<(Node, Region)> {
     let incoming = bench.listen(ours(PORT))?;
     let client = format!("ucmatose -s {NIC_IPV4} -p {PORT} -C 1000 -S 1000");
     let running = bench.linux().start(&format!("{client} & sleep 3; {then}"))?;
-    let mut node = Node::new(&bench.ndk, 64).context("the queues")?;
+    let mut node = Node::new(bench.ndk(), 64).context("the queues")?;
     let region = Region::new(&node.pd, 1000).context("the region")?;
     let connector = incoming.next_within(LIMIT).context("no connection comes")?;
     node.accept(connector)?;
@@ -104,7 +104,7 @@ fn a_thousand_connects_and_disconnects() -> Result<()> {
     const CONNECTS: u32 = 1000;
     let bench = Bench::boot(&Setup {
         name: "linux-connects",
-        mtu: 1500,
+        mtus: &[1500],
         impairment: Impairment::default(),
     })?;
     step("rejects by Linux, retried on one connector", || refused(&bench))?;
@@ -117,8 +117,8 @@ fn a_thousand_connects_and_disconnects() -> Result<()> {
             timeout: LIMIT,
         })?;
         for connect in 0..CONNECTS {
-            let mut node = Node::new(&bench.ndk, 4)?;
-            node.connect(&bench.ndk, ours(0), LINUX, b"hello")
+            let mut node = Node::new(bench.ndk(), 4)?;
+            node.connect(bench.ndk(), ours(0), LINUX, b"hello")
                 .with_context(|| format!("connect {connect}"))?;
             node.disconnect()
                 .with_context(|| format!("disconnect {connect}"))?;
@@ -138,9 +138,9 @@ fn refused(bench: &Bench) -> Result<()> {
         count: REJECTS,
         timeout: LIMIT,
     })?;
-    let node = Node::new(&bench.ndk, 4)?;
+    let node = Node::new(bench.ndk(), 4)?;
     let connector = bench
-        .ndk
+        .ndk()
         .create_connector()
         .map_err(|status| anyhow::anyhow!("NdkCreateConnector: {}", status_name(status)))?;
     for _ in 0..REJECTS {
