@@ -97,8 +97,8 @@ struct Place {
 impl Place {
     /// LID, queue pair number, PSN and GID in hexadecimal, and a zero byte.
     fn to_bytes(&self) -> Vec<u8> {
-        let gid: String = self.gid.iter().map(|byte| format!("{byte:02x}")).collect();
-        format!("0000:{:06x}:{:06x}:{gid}\0", self.qpn, self.psn).into_bytes()
+        let gid = u128::from_be_bytes(self.gid);
+        format!("0000:{:06x}:{:06x}:{gid:032x}\0", self.qpn, self.psn).into_bytes()
     }
 
     fn read(stream: &mut impl Read) -> Result<Self> {
@@ -131,6 +131,16 @@ struct Queues {
     qp: Qp,
     sends: Cq,
     receives: Cq,
+}
+
+impl Queues {
+    fn place(&self, family: &Family) -> Place {
+        Place {
+            qpn: self.qp.qpn,
+            psn: OUR_PSN,
+            gid: Gid::from(family.ours).0,
+        }
+    }
 }
 
 impl Station {
@@ -180,7 +190,7 @@ impl Station {
                 // Connected before the client is told, because it begins at once.
                 self.connect(&queues, family, &theirs)?;
                 self.post_receive(&mut queues);
-                stream.write_all(&self.place(&queues, family).to_bytes())?;
+                stream.write_all(&queues.place(family).to_bytes())?;
                 read_done(&mut stream)?;
                 // What the program's memory has in the beginning, but for the zeros.
                 let mut expected: Vec<u8> = (0..SIZE)
@@ -218,7 +228,7 @@ impl Station {
             app(|| {
                 let mut stream = self.call(SocketAddr::from((LINUX_IPV4, PORT)))?;
                 let mut queues = self.queues()?;
-                stream.write_all(&self.place(&queues, family).to_bytes())?;
+                stream.write_all(&queues.place(family).to_bytes())?;
                 let theirs = Place::read(&mut stream)?;
                 stream.write_all(b"done\0")?;
                 self.connect(&queues, family, &theirs)?;
@@ -258,14 +268,6 @@ impl Station {
         let qp = self.side.qp_with(&attributes);
         ensure!(qp.qpn > 1, "the queue pair is number {}", qp.qpn);
         Ok(Queues { qp, sends, receives })
-    }
-
-    fn place(&self, queues: &Queues, family: &Family) -> Place {
-        Place {
-            qpn: queues.qp.qpn,
-            psn: OUR_PSN,
-            gid: Gid::from(family.ours).0,
-        }
     }
 
     fn connect(&mut self, queues: &Queues, family: &Family, theirs: &Place) -> Result<()> {

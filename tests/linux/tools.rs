@@ -34,7 +34,7 @@ fn the_tools_of_linux_agree() -> Result<()> {
             pingpong::both_ways(&bench, mtu)
         })?;
     }
-    bench.finish(|pcap| judge(pcap))
+    bench.finish(judge)
 }
 
 /// Every tool once in each role.
