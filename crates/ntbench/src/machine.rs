@@ -3,6 +3,7 @@
 
 use crate::ndis::adapter::{Adapter, Config as AdapterConfig, Keyword};
 use crate::ndk;
+use crate::netio;
 use crate::nt::driver::Driver;
 use crate::nt::{event_log, registry};
 use crate::pci::slot::Slot;
@@ -20,7 +21,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 use thiserror::Error;
-use vrnic_device::{Nic, NicConfig};
+use vrnic_device::{CableEnd, Nic, NicConfig, Wire};
 
 /// The NIC's station address.
 pub const NIC_MAC: [u8; 6] = [0x52, 0x54, 0x00, 0x77, 0x00, 0x09];
@@ -41,6 +42,9 @@ pub struct MachineConfig {
     pub kernel: Config,
     /// The wire, which all adapters are on.
     pub wire: HubConfig,
+    /// For measurements: a cable joins the two adapters instead of the wire. It has no thread, nobody else is on it, and neighbours
+    /// are known without ARP.
+    pub cable: bool,
     /// The adapters, each with a device of its own. Most tests have one.
     pub adapters: Vec<AdapterSetup>,
 }
@@ -115,6 +119,7 @@ impl MachineConfig {
                 ..Config::default()
             },
             wire: HubConfig::default(),
+            cable: false,
             adapters,
         }
     }
@@ -174,9 +179,13 @@ impl Machine {
     pub fn start_paused(config: MachineConfig) -> Result<Self, StartError> {
         let kernel = Kernel::boot(&config.kernel);
         let hub = Hub::new(config.wire)?;
+        let ends = config.cable.then(|| cable_ends(&config.adapters)).transpose()?;
         let plugged: Vec<(Slot, Arc<HostStack>)> = (0..)
             .zip(&config.adapters)
-            .map(|(number, setup)| plug_in(&hub, number, setup))
+            .map(|(number, setup)| {
+                let end = ends.as_ref().map(|ends| &ends[usize::from(number)]);
+                plug_in(&hub, number, setup, end)
+            })
             .collect::<io::Result<_>>()?;
         let mut driver = kernel.load(&config.sys, &service_name(&config.sys))?;
         let status = driver.start();
@@ -210,7 +219,20 @@ impl Machine {
             }
         }
         machine.driver = Some(driver);
+        if config.cable {
+            machine.introduce_neighbours();
+        }
         Ok(machine)
+    }
+
+    /// Tells the IP stack of each adapter which station each address belongs to.
+    fn introduce_neighbours(&self) {
+        for adapter in &self.adapters {
+            let luid = adapter.miniport().luid();
+            for &(address, station) in &self.stations {
+                netio::set_neighbour(luid, address, Some(station.0));
+            }
+        }
     }
 
     /// The kernel.
@@ -388,16 +410,34 @@ fn stations(adapters: &[AdapterSetup]) -> Vec<(IpAddr, MacAddr)> {
     adapters.iter().flat_map(of).collect()
 }
 
-/// Plugs the device of an adapter into the slot of that number, and into the wire.
-fn plug_in(hub: &Hub, number: u8, setup: &AdapterSetup) -> io::Result<(Slot, Arc<HostStack>)> {
+/// A cable for those adapters, of which there must be two.
+fn cable_ends(adapters: &[AdapterSetup]) -> io::Result<[Arc<CableEnd>; 2]> {
+    if adapters.len() == 2 {
+        Ok(CableEnd::pair())
+    } else {
+        Err(io::Error::other("a cable joins two adapters"))
+    }
+}
+
+/// Plugs the device of an adapter into the slot of that number, and into the wire, or into an end of a cable.
+fn plug_in(
+    hub: &Hub,
+    number: u8,
+    setup: &AdapterSetup,
+    cable: Option<&Arc<CableEnd>>,
+) -> io::Result<(Slot, Arc<HostStack>)> {
     let mut slot = None;
     let name = match number {
         0 => "nic".to_owned(),
         _ => format!("nic{}", number + 1),
     };
     let nic::Plugged { nic, host } = nic::plug_in(hub, &name, setup.nic.mac, |wire| {
-        let plugged = Slot::plug(number, setup.nic.clone(), wire)?;
+        let port = cable.map_or(wire, |end| Arc::clone(end) as Arc<dyn Wire>);
+        let plugged = Slot::plug(number, setup.nic.clone(), port)?;
         let nic = Arc::clone(plugged.nic());
+        if let Some(end) = cable {
+            end.plug_in(&nic);
+        }
         slot = Some(plugged);
         Ok(nic)
     })?;
