@@ -14,6 +14,7 @@ use ntbench::ndk::pair::{self, End, Pair, PairOptions};
 use ntbench::ndk::{self, Memory, Mr, Notify};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Instant;
 use vrnic_device::Engine;
 
 /// Memory that is registered for everything.
@@ -66,6 +67,29 @@ fn a_message_arrives() {
     assert_eq!((sent[0].status, sent[0].context), (STATUS_SUCCESS, 8));
     assert_eq!(sent[0].operation, NdkOperationTypeSend);
     assert_eq!(to.memory.read(0, 1000), data);
+}
+
+/// A completion may come while an empty queue is being looked at.
+/// Judges rule: a completion queue may be polled at any time, empty or not
+#[test]
+fn a_queue_may_be_polled_all_the_time() {
+    let machine = machine();
+    let ndk = open(&machine);
+    let pair = connected(&ndk, 7413, &PairOptions::default());
+    let (from, to) = (Region::new(&pair.client, 64), Region::new(&pair.server, 64));
+    let (target, token) = (to.memory.va(), to.mr.remote_token());
+    for round in 0..5_000 {
+        let status = pair.client.qp.write(round, &[from.sge(0, 64)], target, token, 0);
+        assert_eq!(status, STATUS_SUCCESS);
+        let deadline = Instant::now() + PATIENCE;
+        let result = loop {
+            if let Some(result) = pair.client.initiator_cq.results_ex(1).pop() {
+                break result;
+            }
+            assert!(Instant::now() < deadline, "request {round} is completed");
+        };
+        assert_eq!((result.context, result.status), (round, STATUS_SUCCESS));
+    }
 }
 
 /// Judges functions: NdkWrite, NdkSend
