@@ -259,11 +259,11 @@ fn cell(before: CmState, stage: &Stage, seen: &[Seen]) -> String {
 }
 
 /// What happens by itself: the first time, and the last if that is something else.
-fn time(state: CmState, prepare: Prepare) -> String {
+fn time(before: CmState, prepare: Prepare) -> String {
     let run = |wait: Deliver| {
         let mut stage = prepare();
         let seen = wait(&mut stage);
-        cell(state, &stage, &seen)
+        cell(before, &stage, &seen)
     };
     let (first, last) = (run(Stage::waits), run(Stage::waits_long));
     if first == last {
@@ -424,7 +424,7 @@ fn of_refusals() -> String {
             req.private_data = header.private_data(&[]).expect("it fits");
         }),
         ("a larger path MTU than our port's, which the REJ names", |req| {
-            req.path_mtu = Mtu::B4096
+            req.path_mtu = Mtu::B4096;
         }),
     ];
     let mut table = "| a REQ with | REJ |\n|---|---|".to_owned();
@@ -496,16 +496,14 @@ fn the_book_says_what_is_answered_in_which_state() {
         of_refusals(),
         of_times(),
     ];
-    let missing: Vec<_> = tables
+    let missing: Vec<&str> = tables
         .iter()
-        .filter(|table| !book.contains(table.as_str()))
+        .map(String::as_str)
+        .filter(|table| !book.contains(table))
         .collect();
     assert!(
         missing.is_empty(),
         "docs/src/driver/connection-manager.md lacks what the code does:\n\n{}\n",
-        missing
-            .iter()
-            .map(|table| format!("{table}\n\n"))
-            .collect::<String>()
+        missing.join("\n\n")
     );
 }

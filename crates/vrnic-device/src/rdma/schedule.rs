@@ -51,7 +51,7 @@ pub(crate) struct Rdma {
 /// The place of a queue pair, with what decides whether it has work: a pass over all of them looks at nothing else.
 pub(crate) struct QueuePairSlot {
     /// None while its transport is at work.
-    qp: Option<Box<QueuePair>>,
+    pub qp: Option<Box<QueuePair>>,
     /// It has more to do than its last budget allowed.
     busy: bool,
     /// Its receive queue is looked at too: packets wait for a receive, or receives are to be flushed.
