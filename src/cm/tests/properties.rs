@@ -307,6 +307,7 @@ proptest! {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2 * ProptestConfig::default().cases, max_shrink_iters: 20_000, ..ProptestConfig::default() })]
 
+    /// Judges rule: whatever is lost, doubled, reordered or forged, nobody waits for ever and nothing is left (IBTA 12.9)
     #[test]
     fn two_managers_and_a_stranger_on_a_bad_wire(bytes in prop::collection::vec(any::<u8>(), 0..1500)) {
         world::run(&bytes);

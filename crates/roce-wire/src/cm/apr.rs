@@ -1,4 +1,4 @@
-//! APR: alternate path response (IBTA 12.8.2).
+//! APR: alternate path response (IBTA 12.8).
 
 use zerocopy::byteorder::big_endian::U32;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned, transmute, transmute_ref};

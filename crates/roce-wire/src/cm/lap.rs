@@ -1,4 +1,4 @@
-//! LAP: load alternate path (IBTA 12.8.1).
+//! LAP: load alternate path (IBTA 12.8).
 
 use zerocopy::byteorder::big_endian::{U16, U32};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned, transmute, transmute_ref};
