@@ -85,6 +85,22 @@ pub const fn of_command_error(error: &CommandError) -> Row {
     }
 }
 
+/// Of a command about an object of the device: what only a message can meet with is no answer to that.
+#[must_use]
+pub const fn of_object_error(error: &CommandError) -> NTSTATUS {
+    match *error {
+        CommandError::Firmware {
+            status:
+                Status::PEER_ABANDONED
+                | Status::NETWORK_UNREACHABLE
+                | Status::HOST_UNREACHABLE
+                | Status::LINK_DOWN,
+            ..
+        } => STATUS_INTERNAL_ERROR,
+        _ => of_command_error(error).status,
+    }
+}
+
 /// Why a connection cannot be rejected.
 #[must_use]
 pub const fn of_reject_error(error: RejectError) -> NTSTATUS {
@@ -190,6 +206,19 @@ mod tests {
                 syndrome: 7,
             };
             assert_eq!(of_command_error(&error), row, "{status:?}");
+            let is_about_a_message = matches!(
+                *status,
+                Status::PEER_ABANDONED
+                    | Status::NETWORK_UNREACHABLE
+                    | Status::HOST_UNREACHABLE
+                    | Status::LINK_DOWN
+            );
+            let expected = if is_about_a_message {
+                STATUS_INTERNAL_ERROR
+            } else {
+                row.status
+            };
+            assert_eq!(of_object_error(&error), expected, "{status:?}");
         }
     }
 

@@ -205,6 +205,18 @@ impl Connection {
         }
     }
 
+    /// Whether our queue pair is known to the peer, so that it can name it.
+    pub const fn knows_local_qp(&self) -> bool {
+        matches!(
+            self.state,
+            CmState::RepSent
+                | CmState::MraRepRcvd
+                | CmState::Established
+                | CmState::DreqSent
+                | CmState::TimeWait
+        )
+    }
+
     /// Whether it is, or may still become, a connection between the two addresses.
     pub const fn is_live(&self) -> bool {
         !matches!(

@@ -32,16 +32,7 @@ impl Connection {
 
     /// The peer's DREQ has arrived. It is answered in any case.
     pub fn on_dreq(&mut self, at: &Circumstances, transaction_id: u64, dreq: &Dreq) -> Step {
-        let is_ours = dreq.remote_qpn == self.qp.local_qpn;
-        let knows_qp = matches!(
-            self.state,
-            CmState::RepSent
-                | CmState::MraRepRcvd
-                | CmState::Established
-                | CmState::DreqSent
-                | CmState::TimeWait
-        );
-        if knows_qp && !is_ours {
+        if self.knows_local_qp() && dreq.remote_qpn != self.qp.local_qpn {
             return Step::UNEXPECTED; // About an earlier connection: a DREP would be about the wrong one.
         }
         let step = match self.state {

@@ -3,12 +3,13 @@
 use core::time::Duration;
 
 use roce_wire::cm::{
-    AttributeId, CLASS_VERSION, CmError, CmMad, CmMessage, CommId, MessageRejected, Rej, RejectReason, Rep,
-    Req,
+    ApStatus, AttributeId, CLASS_VERSION, CmError, CmMad, CmMessage, CommId, MessageRejected, Rej,
+    RejectReason, Rep, Req,
 };
 use roce_wire::mad::{self, Mad, MadHeader, Method};
 
 use super::address::AddressHandle;
+use super::alternate_path::apr;
 use super::connection::{Circumstances, Connection};
 use super::disconnect::drep;
 use super::event::{Event, Outgoing, Reaction, Step};
@@ -47,6 +48,9 @@ impl<T: Tables> Manager<T> {
                 connection.on_dreq(at, transaction_id, dreq)
             }),
             CmMessage::Drep(_) => self.step(now, id, Connection::on_drep),
+            CmMessage::Lap(lap) => self.step(now, id, |connection, _| connection.on_lap(transaction_id, lap)),
+            // We have sent no LAP.
+            CmMessage::Apr(_) => self.step(now, id, |_, _| Step::UNEXPECTED),
         }
     }
 
@@ -79,6 +83,7 @@ impl<T: Tables> Manager<T> {
             }
             // Whatever it is about, the peer gets the reply that stops it from asking again.
             CmMessage::Dreq(dreq) => drep(transaction_id, dreq),
+            CmMessage::Lap(lap) => apr(transaction_id, lap, ApStatus::INVALID_COMMUNICATION_ID),
             _ => return Reaction::NONE,
         };
         Reaction::send(Some(Outgoing::new(from, &answer)))

@@ -10,6 +10,7 @@
 //! | `connection` | one connection: what both sides have in common |
 //! | `active`, `passive` | how it is set up |
 //! | `reject`, `disconnect` | how it ends |
+//! | `alternate_path` | why it has one path only |
 //! | `state` | [`CmState`], and which states a consumer can reject in |
 //! | `event` | what is to be sent and told |
 //! | `request` | a REQ, checked: [`ConnectRequest`] |
@@ -35,6 +36,7 @@
 
 mod active;
 mod address;
+mod alternate_path;
 mod calls;
 mod comm_id;
 mod config;

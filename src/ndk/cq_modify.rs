@@ -92,7 +92,7 @@ impl Resize {
                 cq.set_depth(request.payload.depth);
                 STATUS_SUCCESS
             }
-            (Err(error), _) => status::of_command_error(&error).status,
+            (Err(error), _) => status::of_object_error(&error),
             (Ok(_), None) => STATUS_SUCCESS,
         };
         cq.resizing.store(false, Ordering::Release);

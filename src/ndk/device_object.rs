@@ -145,7 +145,7 @@ impl<T: DeviceObject> Payload for Making<T> {
 }
 
 fn made<T: DeviceObject>(creation: &Creation<T>, outcome: Outcome) -> Result<(), NTSTATUS> {
-    let output = outcome.map_err(|error| status::of_command_error(&error).status)?;
+    let output = outcome.map_err(|error| status::of_object_error(&error))?;
     let number = number_of(output);
     match creation.object() {
         None => Ok(()),

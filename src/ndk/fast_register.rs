@@ -270,7 +270,7 @@ impl Initialization {
                 }
             }
             (Step::Allocate, Err(error)) => {
-                let status = status::of_command_error(&error).status;
+                let status = status::of_object_error(&error);
                 Some((request.payload.completion.take()?, status))
             }
             // A key that cannot be freed is lost to the device, not to the consumer.

@@ -303,9 +303,9 @@ impl Change {
             }
             (Step::Deregister(memory), Err(error)) => (
                 Registration::Done(memory),
-                status::of_command_error(&error).status,
+                status::of_object_error(&error),
             ),
-            (_, Err(error)) => (Registration::None, status::of_command_error(&error).status),
+            (_, Err(error)) => (Registration::None, status::of_object_error(&error)),
             (Step::None, Ok(_)) => (Registration::None, STATUS_SUCCESS),
         };
         mr.end(now);

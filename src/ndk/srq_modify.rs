@@ -121,7 +121,7 @@ impl Modify {
         let srq = completion.object()?;
         let status = match outcome {
             Ok(_) => STATUS_SUCCESS,
-            Err(error) => status::of_command_error(&error).status,
+            Err(error) => status::of_object_error(&error),
         };
         let unused = {
             let mut rings = srq.rings.lock();

@@ -10,9 +10,9 @@ use ndk_sys::{
     NDK_ADAPTER_FLAG_RDMA_READ_SINK_NOT_REQUIRED, NDK_OP_FLAG_ALLOW_REMOTE_WRITE, NdkRoCEv2,
     STATUS_CANCELLED, STATUS_IO_TIMEOUT, STATUS_SUCCESS,
 };
+use ntbench::measure::Resources;
 use ntbench::ndk::{
-    ConnectOptions, End, FastRegistration, Incoming, Memory, Mr, PairOptions, Pd, QpConfig, VERSION_1_2,
-    VERSION_2_0,
+    ConnectOptions, End, FastRegistration, Incoming, Memory, PairOptions, QpConfig, VERSION_1_2, VERSION_2_0,
 };
 use std::time::{Duration, Instant};
 
@@ -199,50 +199,14 @@ fn no_limit_is_below_mlx4s() {
     assert_eq!(info.RdmaTechnology, NdkRoCEv2);
 }
 
-/// What a connection of SMB Direct takes, as Microsoft's public consumer does it.
-struct Resources {
-    // In the order in which they go down.
-    _regions: Vec<Mr>,
-    _end: End,
-}
-
-impl Resources {
-    const REGIONS: usize = 512;
-
-    fn new(ndk: &ntbench::ndk::Adapter) -> Self {
-        let pages = ndk.info().expect("the adapter says what it can").FRMRPageCount;
-        let options = PairOptions {
-            cq_depth: 1024,
-            receive_depth: 255,
-            initiator_depth: 767,
-            sge: 16,
-            ..PairOptions::default()
-        };
-        let end = End::new(ndk, &options).expect("CQs, PD and QP are made");
-        for cq in [&end.receive_cq, &end.initiator_cq] {
-            assert_eq!(cq.moderate(20, u32::MAX), STATUS_SUCCESS);
-        }
-        let regions = (0..Self::REGIONS).map(|_| region(&end.pd, pages)).collect();
-        Self {
-            _regions: regions,
-            _end: end,
-        }
-    }
-}
-
-fn region(pd: &Pd, pages: u32) -> Mr {
-    let mr = pd.create_mr(true).expect("a region is made");
-    mr.initialize_fast_register(pages, true)
-        .expect("it is initialised");
-    mr
-}
-
 /// Judges SMB Direct event: Operational 302
 /// Judges rule: the resources of several connections, 512 regions each, are there at the same time
 #[test]
 fn the_resources_of_several_connections_are_there() {
     let duo = Duo::new();
-    let all: Vec<_> = (0..4).map(|_| Resources::new(&duo.client)).collect();
+    let all: Vec<_> = (0..4)
+        .map(|_| Resources::new(&duo.client).expect("there is room"))
+        .collect();
     drop(all);
 }
 
@@ -298,7 +262,7 @@ fn a_cq_as_deep_as_its_queues_does_not_overrun() {
 fn resources_do_not_take_long() {
     let duo = Duo::new();
     let before = Instant::now();
-    drop(Resources::new(&duo.client));
+    drop(Resources::new(&duo.client).expect("there is room"));
     assert!(before.elapsed() < PATIENCE, "{:?}", before.elapsed());
 }
 

@@ -18,6 +18,7 @@ mod memory;
 mod miniport;
 mod network_direct;
 mod objects;
+mod queue_failures;
 mod reject;
 mod support;
 mod work_queues;

@@ -5,9 +5,24 @@
 //! |---|---|
 //! | `reject` | what a consumer rejects, in every way |
 //! | `tools` | rping, ucmatose and perftest, either side as server |
+//! | `pingpong` | `ibv_rc_pingpong`, either side as server, against a NIC without the driver |
+//! | `loss` | rping, perftest and `ibv_rc_pingpong` on a wire that loses and reorders |
 //! | `wire` | a peer that dies and comes back, a thousand connects |
 
+mod loss;
+mod pingpong;
 mod reject;
 mod support;
 mod tools;
 mod wire;
+
+// A NIC that a test drives by bytes: the device's tests have what it takes.
+#[expect(dead_code, reason = "the device's tests use more of it")]
+#[path = "../../crates/vrnic-device/tests/device/host.rs"]
+mod host;
+#[expect(dead_code, reason = "the device's tests use more of it")]
+#[path = "../../crates/vrnic-device/tests/device/rig.rs"]
+mod rig;
+#[expect(dead_code, reason = "the device's tests use more of it")]
+#[path = "../../crates/vrnic-device/tests/device/rdma/side.rs"]
+mod side;

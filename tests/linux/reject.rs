@@ -29,7 +29,7 @@ const INVALID_SERVICE_ID: i32 = 8;
 fn linux_sees_what_the_consumer_decides() -> Result<()> {
     let bench = Bench::boot(&Setup {
         name: "linux-reject",
-        mtu: 1500,
+        mtus: &[1500],
         impairment: Impairment::default(),
     })?;
 

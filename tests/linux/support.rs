@@ -1,11 +1,11 @@
 //! A machine with a Linux guest on its wire.
 
 use anyhow::{Context, Result, bail, ensure};
-use ntbench::machine::{Machine, MachineConfig, NIC_IPV4, NIC_IPV6, NIC_MAC, image_from_env};
+use ntbench::machine::{AdapterSetup, Machine, MachineConfig, image_from_env};
 use ntbench::ndk::{self, Incoming, VERSION_2_0};
 use ntbench::wire::{DgramPort, Impairment, Pcap};
 use roce_wire::frame::{Frame, FrameError};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,12 +15,18 @@ use xtask::{paths, tshark};
 /// How long Linux may take for anything; under emulation on a busy machine a second is little.
 pub const LIMIT: Duration = Duration::from_mins(2);
 
+/// The guest's addresses.
+pub const LINUX_IPV4: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 2);
+/// The guest's addresses.
+pub const LINUX_IPV6: Ipv6Addr = Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, 2);
+
 /// How a bench is made.
 pub struct Setup {
     /// Names the folder of the run.
     pub name: &'static str,
-    /// The Ethernet MTU of the wire: 1500 gives RoCE packets of 1024 bytes, 9000 of 4096.
-    pub mtu: u16,
+    /// The Ethernet MTU of each adapter, the first one's in the beginning the guest's too: 1500 gives RoCE packets of 1024 bytes, 9000
+    /// of 4096.
+    pub mtus: &'static [u16],
     /// What the wire does to frames.
     pub impairment: Impairment,
 }
@@ -29,12 +35,32 @@ pub struct Setup {
 pub struct Bench {
     // In the order in which they go down.
     pub linux: Option<LinuxPeer>,
-    pub ndk: ndk::Adapter,
+    ndks: Vec<ndk::Adapter>,
     pub machine: Machine,
     port: Option<DgramPort>,
     pcap: Arc<Pcap>,
     dir: PathBuf,
-    mtu: u16,
+    mtus: &'static [u16],
+}
+
+/// An adapter of the bench, and where it is.
+#[derive(Clone, Copy)]
+pub struct Station<'a> {
+    /// Its bench.
+    pub bench: &'a Bench,
+    /// The opened adapter.
+    pub ndk: &'a ndk::Adapter,
+    /// Its address.
+    pub ipv4: IpAddr,
+    /// Its address.
+    pub ipv6: IpAddr,
+}
+
+impl Station<'_> {
+    /// Listens.
+    pub fn listen(&self, address: SocketAddr) -> Result<Incoming> {
+        Incoming::listen(self.ndk, address).map_err(|status| anyhow::anyhow!("NdkListen failed: {status:#x}"))
+    }
 }
 
 impl Bench {
@@ -44,21 +70,21 @@ impl Bench {
         let pcap = Arc::new(Pcap::create(&dir.join("run.pcap"))?);
         let mut config = MachineConfig::new(image_from_env().map_err(anyhow::Error::msg)?);
         config.wire.impairment = setup.impairment;
-        // All stations of a link have the same MTU.
-        config.adapters[0].nic.mtu = setup.mtu;
+        config.adapters = setups(setup.mtus);
         let machine = Machine::start(config)?;
         machine.hub().tap(pcap.clone());
-        let ndk = machine
-            .open_ndk(VERSION_2_0)
+        let ndks = (0..setup.mtus.len())
+            .map(|adapter| machine.open_ndk_on(adapter, VERSION_2_0))
+            .collect::<Result<_, _>>()
             .map_err(|status| anyhow::anyhow!("NDK does not open: {status:#x}"))?;
         let mut bench = Self {
             linux: None,
-            ndk,
+            ndks,
             machine,
             port: None,
             pcap,
             dir,
-            mtu: setup.mtu,
+            mtus: setup.mtus,
         };
         bench.boot_linux()?;
         Ok(bench)
@@ -73,12 +99,20 @@ impl Bench {
             &sockets[0],
             &sockets[1],
         )?);
-        let neighbours = [NIC_IPV4.into(), NIC_IPV6.into()].map(|ip| Neighbour { ip, mac: NIC_MAC });
+        let neighbours = setups(self.mtus).into_iter().flat_map(|setup| {
+            let mac = setup.nic.mac;
+            setup
+                .addresses
+                .into_iter()
+                .map(move |(ip, _)| Neighbour { ip, mac })
+        });
         let config = PeerConfig {
-            mtu: self.mtu,
-            ..PeerConfig::new(Wire::in_dir(&self.dir), neighbours.into())
+            mtu: self.mtus.iter().copied().max().context("there is no adapter")?,
+            ..PeerConfig::new(Wire::in_dir(&self.dir), neighbours.collect())
         };
-        self.linux = Some(LinuxPeer::boot(&PeerFiles::prepared()?, &config)?);
+        let linux = LinuxPeer::boot(&PeerFiles::prepared()?, &config)?;
+        linux.set_mtu(self.mtus[0])?;
+        self.linux = Some(linux);
         Ok(())
     }
 
@@ -93,24 +127,39 @@ impl Bench {
         self.linux.as_ref().expect("the guest runs")
     }
 
-    /// Listens.
+    /// The first adapter.
+    pub fn ndk(&self) -> &ndk::Adapter {
+        &self.ndks[0]
+    }
+
+    /// An adapter. All stations of a link should have the same MTU: see [`LinuxPeer::set_mtu`].
+    pub fn station(&self, number: usize) -> Station<'_> {
+        let addresses = &setups(self.mtus)[number].addresses;
+        Station {
+            bench: self,
+            ndk: &self.ndks[number],
+            ipv4: addresses[0].0,
+            ipv6: addresses[1].0,
+        }
+    }
+
+    /// Listens at the first adapter.
     pub fn listen(&self, address: SocketAddr) -> Result<Incoming> {
-        Incoming::listen(&self.ndk, address)
-            .map_err(|status| anyhow::anyhow!("NdkListen failed: {status:#x}"))
+        self.station(0).listen(address)
     }
 
     /// Takes everything down in good order, and has the capture judged: nothing is malformed, and every ICRC is right.
     pub fn finish(self, judge: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
         let Self {
             linux,
-            ndk,
+            ndks,
             machine,
             port,
             pcap,
             dir,
-            mtu: _,
+            mtus: _,
         } = self;
-        drop((linux, ndk));
+        drop((linux, ndks));
         machine.stop();
         drop(port);
         pcap.flush()?;
@@ -123,6 +172,15 @@ impl Bench {
         std::fs::remove_dir_all(&dir)?;
         Ok(())
     }
+}
+
+fn setups(mtus: &[u16]) -> Vec<AdapterSetup> {
+    let numbered = (0..).zip(mtus).map(|(number, &mtu)| {
+        let mut setup = AdapterSetup::numbered(number);
+        setup.nic.mtu = mtu;
+        setup
+    });
+    numbered.collect()
 }
 
 /// Says what is being done, and in which step an error was.

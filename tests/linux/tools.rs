@@ -1,59 +1,52 @@
 //! rping, ucmatose and perftest, either side as server, at both packet sizes and over both families.
 
-use crate::support::{Bench, LIMIT, Setup, step};
+use crate::pingpong;
+use crate::support::{Bench, LIMIT, LINUX_IPV4, LINUX_IPV6, Setup, Station, step};
 use anyhow::{Context, Result, ensure};
 use ntbench::apps::echo::{self, Exchange};
 use ntbench::apps::perftest::{self, Test, Verb};
 use ntbench::apps::rping;
-use ntbench::machine::{NIC_IPV4, NIC_IPV6};
 use ntbench::wire::Impairment;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::thread;
 use std::time::Duration;
 use xtask::peer::guest::Finished;
+use xtask::tshark;
 
-/// The guest's addresses.
-const LINUX_IPV4: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 77, 0, 2));
-const LINUX_IPV6: IpAddr = IpAddr::V6(Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, 2));
 const PORT: u16 = 7600;
 /// How long a server in the guest gets until it listens; a client that comes too early is refused and comes again.
 const START: Duration = Duration::from_secs(20);
 
-/// Judges with Linux: rping, ucmatose, `ib_send_bw`, `ib_read_bw`, `ib_write_bw`, `ib_send_lat`, `ib_read_lat`, `ib_write_lat`, MTU 1024, IPv6
+/// Judges with Linux: rping, `ibv_rc_pingpong`, ucmatose, `ib_send_bw`, `ib_read_bw`, `ib_write_bw`, `ib_send_lat`, `ib_read_lat`, `ib_write_lat`, MTU 1024, MTU 4096, IPv6
 #[test]
-fn the_tools_of_linux_agree_with_packets_of_1024_bytes() -> Result<()> {
-    run("linux-tools-1024", 1500)
-}
-
-/// Judges with Linux: rping, ucmatose, `ib_send_bw`, `ib_read_bw`, `ib_write_bw`, `ib_send_lat`, `ib_read_lat`, `ib_write_lat`, MTU 4096
-#[test]
-fn the_tools_of_linux_agree_with_packets_of_4096_bytes() -> Result<()> {
-    run("linux-tools-4096", 9000)
-}
-
-fn run(name: &'static str, mtu: u16) -> Result<()> {
+fn the_tools_of_linux_agree() -> Result<()> {
+    const MTUS: [u16; 2] = [1500, 9000];
     let bench = Bench::boot(&Setup {
-        name,
-        mtu,
+        name: "linux-tools",
+        mtus: &MTUS,
         impairment: Impairment::default(),
     })?;
-    all_tools(&bench)?;
-    bench.finish(|_| Ok(()))
+    for (number, mtu) in MTUS.into_iter().enumerate() {
+        step(&format!("with an MTU of {mtu}"), || {
+            bench.linux().set_mtu(mtu)?;
+            all_tools(&bench.station(number))?;
+            pingpong::both_ways(&bench, mtu)
+        })?;
+    }
+    bench.finish(judge)
 }
 
 /// Every tool once in each role.
-fn all_tools(bench: &Bench) -> Result<()> {
-    for (ours, theirs) in [
-        (IpAddr::from(NIC_IPV4), LINUX_IPV4),
-        (NIC_IPV6.into(), LINUX_IPV6),
-    ] {
-        step(&format!("rping from {theirs}"), || rping_to_us(bench, ours))?;
+fn all_tools(station: &Station<'_>) -> Result<()> {
+    for (ours, theirs) in families(station) {
+        step(&format!("rping from {theirs}"), || rping_to_us(station, ours, 10))?;
         step(&format!("rping to {theirs}"), || {
-            rping_from_us(bench, ours, theirs)
+            rping_from_us(station, ours, theirs, 10)
         })?;
     }
-    step("ucmatose from Linux", || ucmatose_to_us(bench))?;
-    step("ucmatose to Linux", || ucmatose_from_us(bench))?;
+    step("ucmatose from Linux", || ucmatose_to_us(station))?;
+    step("ucmatose to Linux", || ucmatose_from_us(station))?;
     for (program, verb, latency) in [
         ("ib_send_bw", Verb::Send, false),
         ("ib_read_bw", Verb::Read, false),
@@ -67,19 +60,43 @@ fn all_tools(bench: &Bench) -> Result<()> {
             latency,
             iterations: if latency { 20 } else { 100 },
             size: if latency { 64 } else { 16 * 1024 },
+            linger: Duration::ZERO,
         };
         step(&format!("{program} from Linux"), || {
-            perftest_to_us(bench, program, test)
+            perftest_to_us(station, program, test)
         })?;
         step(&format!("{program} to Linux"), || {
-            perftest_from_us(bench, program, test)
+            perftest_from_us(station, program, test)
         })?;
     }
     Ok(())
 }
 
+/// Our address and the guest's, in both families.
+pub fn families(station: &Station<'_>) -> [(IpAddr, IpAddr); 2] {
+    [
+        (station.ipv4, LINUX_IPV4.into()),
+        (station.ipv6, LINUX_IPV6.into()),
+    ]
+}
+
+/// What tshark says of the capture: there were packets of both sizes.
+fn judge(pcap: &Path) -> Result<()> {
+    // Ethernet, IPv4, UDP, BTH, payload, ICRC.
+    for length in [1024, 4096].map(|payload| 14 + 20 + 8 + 12 + payload + 4) {
+        let filter = format!("infiniband && frame.len == {length}");
+        let packets = tshark::decode(pcap, &filter, &["frame.len"])?;
+        ensure!(
+            packets.len() >= 100,
+            "{} packets of {length} bytes",
+            packets.len()
+        );
+    }
+    Ok(())
+}
+
 /// Runs a program in the guest while `ours` runs here. Both must succeed.
-fn with_guest<T>(
+pub fn with_guest<T>(
     bench: &Bench,
     command: &str,
     ours: impl FnOnce() -> ntbench::apps::Result<T>,
@@ -117,18 +134,16 @@ fn with_server(
     Ok(finished)
 }
 
-fn rping_to_us(bench: &Bench, ours: IpAddr) -> Result<()> {
-    const PINGS: usize = 10;
-    let incoming = bench.listen(SocketAddr::new(ours, PORT))?;
+pub fn rping_to_us(station: &Station<'_>, ours: IpAddr, pings: usize) -> Result<()> {
+    let incoming = station.listen(SocketAddr::new(ours, PORT))?;
     // -V: it compares what comes back with what it has sent.
-    let command = format!("rping -c -V -C {PINGS} -S 5000 -a {ours} -p {PORT}");
-    let (_, texts) = with_guest(bench, &command, || {
+    let command = format!("rping -c -V -C {pings} -S 5000 -a {ours} -p {PORT}");
+    let (_, texts) = with_guest(station.bench, &command, || {
         let connector = incoming
             .next_within(LIMIT)
             .ok_or(ntbench::apps::AppError::Silence("a connection"))?;
-        rping::serve(&bench.ndk, connector)
+        rping::serve(station.ndk, connector, pings)
     })?;
-    ensure!(texts.len() == PINGS, "{} pings arrive", texts.len());
     for (number, text) in texts.iter().enumerate() {
         ensure!(
             text.starts_with(&format!("rdma-ping-{number}: ")),
@@ -138,18 +153,18 @@ fn rping_to_us(bench: &Bench, ours: IpAddr) -> Result<()> {
     Ok(())
 }
 
-fn rping_from_us(bench: &Bench, ours: IpAddr, theirs: IpAddr) -> Result<()> {
-    let command = format!("rping -s -v -C 10 -S 5000 -a {theirs} -p {PORT}");
+pub fn rping_from_us(station: &Station<'_>, ours: IpAddr, theirs: IpAddr, pings: usize) -> Result<()> {
+    let command = format!("rping -s -v -C {pings} -S 5000 -a {theirs} -p {PORT}");
     let (source, target) = (SocketAddr::new(ours, 0), SocketAddr::new(theirs, PORT));
-    let finished = with_server(bench, &command, || {
-        rping::ping(&bench.ndk, source, target, 10, 5000)
+    let finished = with_server(station.bench, &command, || {
+        rping::ping(station.ndk, source, target, pings, 5000)
     })?;
-    let pings = finished
+    let printed = finished
         .lines
         .iter()
         .filter(|line| line.contains("rdma-ping-"))
         .count();
-    ensure!(pings == 10, "rping prints {:#?}", finished.lines);
+    ensure!(printed == pings, "rping prints {:#?}", finished.lines);
     Ok(())
 }
 
@@ -158,29 +173,29 @@ const EXCHANGE: Exchange = Exchange {
     size: 3000,
 };
 
-fn ucmatose_to_us(bench: &Bench) -> Result<()> {
-    let incoming = bench.listen((NIC_IPV4, PORT).into())?;
+fn ucmatose_to_us(station: &Station<'_>) -> Result<()> {
+    let incoming = station.listen(SocketAddr::new(station.ipv4, PORT))?;
     let command = format!(
-        "ucmatose -s {NIC_IPV4} -p {PORT} -C {} -S {}",
-        EXCHANGE.count, EXCHANGE.size
+        "ucmatose -s {} -p {PORT} -C {} -S {}",
+        station.ipv4, EXCHANGE.count, EXCHANGE.size
     );
-    let (finished, ()) = with_guest(bench, &command, || {
+    let (finished, ()) = with_guest(station.bench, &command, || {
         let connector = incoming
             .next_within(LIMIT)
             .ok_or(ntbench::apps::AppError::Silence("a connection"))?;
-        echo::serve(&bench.ndk, connector, EXCHANGE)
+        echo::serve(station.ndk, connector, EXCHANGE)
     })?;
     expect_line(&finished, "data transfers complete")
 }
 
-fn ucmatose_from_us(bench: &Bench) -> Result<()> {
+fn ucmatose_from_us(station: &Station<'_>) -> Result<()> {
     let command = format!(
         "ucmatose -b {LINUX_IPV4} -p {PORT} -C {} -S {}",
         EXCHANGE.count, EXCHANGE.size
     );
-    let (source, target) = ((NIC_IPV4, 0).into(), SocketAddr::new(LINUX_IPV4, PORT));
-    let finished = with_server(bench, &command, || {
-        echo::run(&bench.ndk, source, target, EXCHANGE)
+    let (source, target) = (SocketAddr::new(station.ipv4, 0), (LINUX_IPV4, PORT).into());
+    let finished = with_server(station.bench, &command, || {
+        echo::run(station.ndk, source, target, EXCHANGE)
     })?;
     expect_line(&finished, "data transfers complete")
 }
@@ -193,23 +208,28 @@ fn options(program: &str, test: Test) -> String {
     )
 }
 
-fn perftest_to_us(bench: &Bench, program: &str, test: Test) -> Result<()> {
-    let incoming = bench.listen((NIC_IPV4, PORT).into())?;
-    let command = format!("{} {NIC_IPV4}", options(program, test));
-    let (finished, ()) = with_guest(bench, &command, || perftest::serve(&bench.ndk, &incoming, test))?;
+pub fn perftest_to_us(station: &Station<'_>, program: &str, test: Test) -> Result<()> {
+    let incoming = station.listen(SocketAddr::new(station.ipv4, PORT))?;
+    let command = format!("{} {}", options(program, test), station.ipv4);
+    let (finished, ()) = with_guest(station.bench, &command, || {
+        perftest::serve(station.ndk, &incoming, test)
+    })?;
     expect_result(&finished, test)
 }
 
-fn perftest_from_us(bench: &Bench, program: &str, test: Test) -> Result<()> {
-    let version = bench.linux().run(&format!("{program} --version"), LIMIT)?;
+pub fn perftest_from_us(station: &Station<'_>, program: &str, test: Test) -> Result<()> {
+    let version = station
+        .bench
+        .linux()
+        .run(&format!("{program} --version"), LIMIT)?;
     let version = version
         .lines
         .iter()
         .find_map(|line| line.strip_prefix("Version: "));
     let version = version.context("it says no version")?.to_owned();
-    let (source, target) = ((NIC_IPV4, 0).into(), SocketAddr::new(LINUX_IPV4, PORT));
-    let finished = with_server(bench, &options(program, test), || {
-        perftest::run(&bench.ndk, source, target, test, &version)
+    let (source, target) = (SocketAddr::new(station.ipv4, 0), (LINUX_IPV4, PORT).into());
+    let finished = with_server(station.bench, &options(program, test), || {
+        perftest::run(station.ndk, source, target, test, &version)
     })?;
     // A server of a one-sided test has no result of its own.
     if test.verb == Verb::Send {

@@ -1,14 +1,16 @@
 //! A peer that dies and comes back, a thousand connects.
 
 use crate::support::{Bench, LIMIT, Setup, step};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use ndk_sys::{STATUS_CANCELLED, STATUS_CONNECTION_REFUSED, STATUS_IO_TIMEOUT, STATUS_SUCCESS};
 use ntbench::apps::node::{Node, Region};
 use ntbench::machine::NIC_IPV4;
-use ntbench::ndk::ConnectOptions;
 use ntbench::ndk::trace::status_name;
+use ntbench::ndk::{self, ConnectOptions};
 use ntbench::wire::Impairment;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 use xtask::peer::{Listen, Reply};
 
@@ -24,7 +26,7 @@ fn ours(port: u16) -> SocketAddr {
 fn a_peer_that_dies_ends_its_connections_and_comes_back() -> Result<()> {
     let mut bench = Bench::boot(&Setup {
         name: "linux-killed",
-        mtu: 1500,
+        mtus: &[1500],
         impairment: Impairment::default(),
     })?;
     step("a program that is killed", || program_killed(&bench))?;
@@ -47,7 +49,7 @@ fn await_disconnect(node: &Node) -> Result<()> {
     let deadline = Instant::now() + LIMIT;
     while !node.is_disconnected() {
         ensure!(Instant::now() < deadline, "no disconnect event");
-        std::thread::sleep(Duration::from_millis(20));
+        thread::sleep(Duration::from_millis(20));
     }
     Ok(())
 }
@@ -85,7 +87,7 @@ fn transfer(bench: &Bench, then: &str) -> Result<(Node, Region)> {
     let incoming = bench.listen(ours(PORT))?;
     let client = format!("ucmatose -s {NIC_IPV4} -p {PORT} -C 1000 -S 1000");
     let running = bench.linux().start(&format!("{client} & sleep 3; {then}"))?;
-    let mut node = Node::new(&bench.ndk, 64).context("the queues")?;
+    let mut node = Node::new(bench.ndk(), 64).context("the queues")?;
     let region = Region::new(&node.pd, 1000).context("the region")?;
     let connector = incoming.next_within(LIMIT).context("no connection comes")?;
     node.accept(connector)?;
@@ -102,9 +104,10 @@ fn transfer(bench: &Bench, then: &str) -> Result<(Node, Region)> {
 #[test]
 fn a_thousand_connects_and_disconnects() -> Result<()> {
     const CONNECTS: u32 = 1000;
+    const AT_A_TIME: usize = 4;
     let bench = Bench::boot(&Setup {
         name: "linux-connects",
-        mtu: 1500,
+        mtus: &[1500],
         impairment: Impairment::default(),
     })?;
     step("rejects by Linux, retried on one connector", || refused(&bench))?;
@@ -116,17 +119,36 @@ fn a_thousand_connects_and_disconnects() -> Result<()> {
             count: CONNECTS,
             timeout: LIMIT,
         })?;
-        for connect in 0..CONNECTS {
-            let mut node = Node::new(&bench.ndk, 4)?;
-            node.connect(&bench.ndk, ours(0), LINUX, b"hello")
-                .with_context(|| format!("connect {connect}"))?;
-            node.disconnect()
-                .with_context(|| format!("disconnect {connect}"))?;
-        }
+        // Several at a time: most of a connect is waiting for the guest.
+        let next = AtomicU32::new(0);
+        thread::scope(|scope| {
+            let workers: Vec<_> = (0..AT_A_TIME)
+                .map(|_| scope.spawn(|| connect_until(bench.ndk(), &next, CONNECTS)))
+                .collect();
+            workers.into_iter().try_for_each(|worker| {
+                let result = worker.join();
+                result.map_err(|_| anyhow!("a panic"))?
+            })
+        })?;
         while listener.next_event(LIMIT)?.is_some() {}
         Ok(())
     })?;
     bench.finish(|_| Ok(()))
+}
+
+/// Connects and disconnects until all of them together have done it so often.
+fn connect_until(ndk: &ndk::Adapter, next: &AtomicU32, connects: u32) -> Result<()> {
+    loop {
+        let connect = next.fetch_add(1, Ordering::Relaxed);
+        if connect >= connects {
+            return Ok(());
+        }
+        let mut node = Node::new(ndk, 4)?;
+        node.connect(ndk, ours(0), LINUX, b"hello")
+            .with_context(|| format!("connect {connect}"))?;
+        node.disconnect()
+            .with_context(|| format!("disconnect {connect}"))?;
+    }
 }
 
 fn refused(bench: &Bench) -> Result<()> {
@@ -138,9 +160,9 @@ fn refused(bench: &Bench) -> Result<()> {
         count: REJECTS,
         timeout: LIMIT,
     })?;
-    let node = Node::new(&bench.ndk, 4)?;
+    let node = Node::new(bench.ndk(), 4)?;
     let connector = bench
-        .ndk
+        .ndk()
         .create_connector()
         .map_err(|status| anyhow::anyhow!("NdkCreateConnector: {}", status_name(status)))?;
     for _ in 0..REJECTS {

@@ -10,6 +10,7 @@ pub mod demo;
 pub mod exports;
 pub mod kernel;
 pub mod machine;
+pub mod measure;
 pub mod memory;
 pub mod ndis;
 pub mod ndk;

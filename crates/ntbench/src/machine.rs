@@ -4,6 +4,7 @@
 use crate::ndis::adapter::{Adapter, Config as AdapterConfig, Keyword};
 use crate::ndis::{Protocol, Uses};
 use crate::ndk;
+use crate::netio;
 use crate::nt::driver::Driver;
 use crate::nt::{event_log, registry};
 use crate::pci::slot::Slot;
@@ -14,6 +15,7 @@ use crate::{Config, Kernel};
 use ndk_sys::{NDIS_STATUS, NDK_VERSION, NTSTATUS};
 use roce_wire::eth::MacAddr;
 use std::collections::BTreeMap;
+use std::fmt::Write;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -21,7 +23,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 use thiserror::Error;
-use vrnic_device::{Nic, NicConfig, Wire};
+use vrnic_device::{CableEnd, Nic, NicConfig, Wire};
 
 /// The NIC's station address.
 pub const NIC_MAC: [u8; 6] = [0x52, 0x54, 0x00, 0x77, 0x00, 0x09];
@@ -42,6 +44,9 @@ pub struct MachineConfig {
     pub kernel: Config,
     /// The wire, which all adapters are on.
     pub wire: HubConfig,
+    /// For measurements: a cable joins the two adapters instead of the wire. It has no thread, nobody else is on it, and neighbours
+    /// are known without ARP.
+    pub cable: bool,
     /// The adapters, each with a device of its own. Most tests have one.
     pub adapters: Vec<AdapterSetup>,
 }
@@ -74,6 +79,9 @@ pub enum Stack {
 
 /// Done with a device.
 pub type Preparation = Arc<dyn Fn(&Nic) + Send + Sync>;
+
+/// Calls and callbacks that [`Machine::story`] ends with.
+const STORY_CALLS: usize = 60;
 
 /// Interface index of the first adapter.
 const FIRST_INTERFACE: u32 = 12;
@@ -125,6 +133,7 @@ impl MachineConfig {
                 ..Config::default()
             },
             wire: HubConfig::default(),
+            cable: false,
             adapters,
         }
     }
@@ -184,9 +193,13 @@ impl Machine {
     pub fn start_paused(config: MachineConfig) -> Result<Self, StartError> {
         let kernel = Kernel::boot(&config.kernel);
         let hub = Hub::new(config.wire)?;
+        let ends = config.cable.then(|| cable_ends(&config.adapters)).transpose()?;
         let plugged: Vec<Plugged> = (0..)
             .zip(&config.adapters)
-            .map(|(number, setup)| plug_in(&hub, number, setup))
+            .map(|(number, setup)| {
+                let end = ends.as_ref().map(|ends| &ends[usize::from(number)]);
+                plug_in(&hub, number, setup, end)
+            })
             .collect::<io::Result<_>>()?;
         let mut driver = kernel.load(&config.sys, &service_name(&config.sys))?;
         let status = driver.start();
@@ -221,7 +234,20 @@ impl Machine {
             }
         }
         machine.driver = Some(driver);
+        if config.cable {
+            machine.introduce_neighbours();
+        }
         Ok(machine)
+    }
+
+    /// Tells the IP stack of each adapter which station each address belongs to.
+    fn introduce_neighbours(&self) {
+        for adapter in &self.adapters {
+            let luid = adapter.miniport().luid();
+            for &(address, station) in &self.stations {
+                netio::set_neighbour(luid, address, Some(station.0));
+            }
+        }
     }
 
     /// The kernel.
@@ -316,6 +342,27 @@ impl Machine {
         self.kernel.load(sys, service)
     }
 
+    /// What has happened, for whoever has to find out why a test has failed: event log, counters of devices and wire, and the
+    /// last calls between consumers and provider. Printed when a machine goes down in a panic.
+    #[must_use]
+    pub fn story(&self) -> String {
+        let mut story = String::new();
+        for entry in event_log::entries() {
+            let _ = writeln!(story, "event log: {entry:?}");
+        }
+        for (number, nic) in self.nics.iter().enumerate() {
+            let _ = writeln!(story, "nic {number}: {:?}", nic.statistics());
+        }
+        let _ = writeln!(story, "wire: {:?}", self.hub.statistics());
+        let (events, _) = ndk::trace::events();
+        let last = &events[events.len().saturating_sub(STORY_CALLS)..];
+        for event in last {
+            let since = event.time.duration_since(last[0].time).unwrap_or_default();
+            let _ = writeln!(story, "{:10.3} ms  {event}", since.as_secs_f64() * 1e3);
+        }
+        story
+    }
+
     /// Plugs one more scripted peer in. It knows the adapters' stations, so it needs no ARP.
     #[must_use]
     pub fn peer(&self) -> Peer {
@@ -354,6 +401,9 @@ impl Machine {
 
 impl Drop for Machine {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprint!("{}", self.story());
+        }
         for adapter in self.adapters.drain(..) {
             adapter.halt();
         }
@@ -382,16 +432,34 @@ struct Plugged {
     protocol: Option<Arc<Protocol>>,
 }
 
-/// Plugs the device of an adapter into the slot of that number, and into the wire.
-fn plug_in(hub: &Hub, number: u8, setup: &AdapterSetup) -> io::Result<Plugged> {
+/// A cable for those adapters, of which there must be two.
+fn cable_ends(adapters: &[AdapterSetup]) -> io::Result<[Arc<CableEnd>; 2]> {
+    if adapters.len() == 2 {
+        Ok(CableEnd::pair())
+    } else {
+        Err(io::Error::other("a cable joins two adapters"))
+    }
+}
+
+/// Plugs the device of an adapter into the slot of that number, and into the wire, or into an end of a cable.
+fn plug_in(
+    hub: &Hub,
+    number: u8,
+    setup: &AdapterSetup,
+    cable: Option<&Arc<CableEnd>>,
+) -> io::Result<Plugged> {
     let mut slot = None;
     let name = match number {
         0 => "nic".to_owned(),
         _ => format!("nic{}", number + 1),
     };
     let make = |wire: Arc<dyn Wire>| {
-        let plugged = Slot::plug(number, setup.nic.clone(), wire)?;
+        let port = cable.map_or(wire, |end| Arc::clone(end) as Arc<dyn Wire>);
+        let plugged = Slot::plug(number, setup.nic.clone(), port)?;
         let nic = Arc::clone(plugged.nic());
+        if let Some(end) = cable {
+            end.plug_in(&nic);
+        }
         slot = Some(plugged);
         Ok(nic)
     };

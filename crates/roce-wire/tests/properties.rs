@@ -24,9 +24,14 @@ fn bytes<const N: usize>() -> impl Strategy<Value = [u8; N]> {
     vec(any::<u8>(), N).prop_map(|bytes| bytes.try_into().expect("N bytes"))
 }
 
+/// A message's.
+fn attribute() -> impl Strategy<Value = u16> {
+    prop_oneof![0x10..=0x16_u16, 0x19..=0x1a_u16]
+}
+
 /// A datagram of the CM class with one of its attributes and random contents.
 fn cm_mad() -> impl Strategy<Value = Mad> {
-    (bytes::<MAD_LEN>(), 0x10..=0x16_u16, any::<u64>()).prop_map(|(mut mad, attribute_id, transaction_id)| {
+    (bytes::<MAD_LEN>(), attribute(), any::<u64>()).prop_map(|(mut mad, attribute_id, transaction_id)| {
         let header = MadHeader {
             base_version: 1,
             mgmt_class: MgmtClass::COMM_MGT,
@@ -56,6 +61,13 @@ fn reserved(attribute: AttributeId) -> Vec<(usize, u8)> {
         AttributeId::REJ => vec![(8, 0x3f), (9, 0x01)],
         AttributeId::REP => vec![(15, 0xff), (19, 0xff), (23, 0xff), (27, 0x0f)],
         AttributeId::DREQ => vec![(11, 0xff)],
+        // Also between flow label and traffic class, and before the packet rate.
+        AttributeId::LAP => bytes(8..12)
+            .chain([(15, 0x07)])
+            .chain(bytes(16..20))
+            .chain([(58, 0x0f), (61, 0xc0), (62, 0x07), (63, 0x07)])
+            .collect(),
+        AttributeId::APR => bytes(10..12).collect(),
         _ => vec![],
     }
 }
@@ -251,7 +263,7 @@ proptest! {
     fn other_attributes_are_named(mut mad in cm_mad(), attribute: u16) {
         mad[16..18].copy_from_slice(&attribute.to_be_bytes());
         let result = CmMad::from_bytes(&mad);
-        if (0x10..=0x16).contains(&attribute) {
+        if matches!(attribute, 0x10..=0x16 | 0x19 | 0x1a) {
             prop_assert!(result.is_ok());
         } else {
             prop_assert_eq!(result, Err(CmError::Attribute(AttributeId(attribute))));

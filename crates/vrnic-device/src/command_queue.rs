@@ -166,6 +166,7 @@ impl Device {
             Some(CompletionFault::Lost) => return,
             Some(CompletionFault::Tag(tag)) => completion.tag = tag.into(),
             Some(CompletionFault::Status(status)) => completion.status = status.into(),
+            Some(CompletionFault::Output(output)) => completion.output = output,
             Some(CompletionFault::WrongPhase | CompletionFault::Twice) | None => {}
         }
         commands.completed = commands.completed.wrapping_add(1);

@@ -5,7 +5,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use vrnic_abi::cmd::{Opcode, Status};
+use vrnic_abi::cmd::{INLINE_OUTPUT, Opcode, Status};
+use vrnic_abi::cqe::Cqe;
 use vrnic_abi::event::Event;
 use vrnic_abi::regs::{DeviceState, FatalSyndrome};
 
@@ -19,6 +20,8 @@ pub enum CompletionFault {
     Tag(u16),
     /// It carries this status, defined or not.
     Status(u16),
+    /// It carries this output: the number of an object that cannot be, for example.
+    Output([u8; INLINE_OUTPUT]),
     /// Its owner byte has the phase of the other pass: the driver does not see it.
     WrongPhase,
     /// It is never written, though the command was executed.
@@ -156,6 +159,28 @@ impl Faults {
     #[must_use]
     pub fn event(&self, eqn: u32, event: Event) -> bool {
         self.shared.device().post_event(eqn, event)
+    }
+
+    /// Writes a completion into a completion queue, whatever is in it (`owner` is filled in). False if there is no such queue
+    /// or it has failed.
+    #[must_use]
+    pub fn completion(&self, cqn: u32, cqe: Cqe) -> bool {
+        self.shared.device().post_completion(cqn, cqe)
+    }
+
+    /// The numbers of the completion queues that there are.
+    #[must_use]
+    pub fn completion_queues(&self) -> Vec<u32> {
+        let mut device = self.shared.device();
+        device.rdma.cqs.iter_mut().map(|(number, _)| number).collect()
+    }
+
+    /// The numbers of the queue pairs that there are and that are not at work.
+    #[must_use]
+    pub fn queue_pairs(&self) -> Vec<u32> {
+        let mut device = self.shared.device();
+        let slots = device.rdma.qps.iter_mut();
+        slots.filter_map(|(_, slot)| Some(slot.qp.as_ref()?.queues.qpn)).collect()
     }
 
     /// Raises an interrupt for no reason.

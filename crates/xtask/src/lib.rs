@@ -8,7 +8,7 @@
 //! - [`doctor`]: what the machine has and lacks
 //! - [`packages`]: what the host must have, and installing it
 //! - [`peer`]: a Linux guest with soft-RoCE as the RDMA peer
-//! - [`bench`](mod@bench): the benchmarks
+//! - [`bench`](mod@bench): the benchmarks, and our figures beside those of peers
 //! - [`conformance`]: the table of what is judged by which test
 //! - [`capture`], [`tshark`]: captures decoded by Wireshark
 //! - [`cargo`], [`progress`], [`paths`]: running Cargo, how it talks to people, and where things are

@@ -21,6 +21,7 @@ fn accepted() -> (Bench, ConnectionId, CmMad) {
     (bench, id, rep)
 }
 
+/// Judges rule: read limits are the least of what both sides and the adapter can do (IBTA 12.7)
 #[test]
 fn the_rep_says_what_both_can_do() {
     let (mut bench, id) = held();
@@ -113,6 +114,7 @@ fn what_cannot_be_accepted() {
     ));
 }
 
+/// Judges rule: the RTU or the first packet establishes a connection (IBTA 12.9.7.2)
 #[test]
 fn the_rtu_or_the_first_packet_establishes() {
     for by_packet in [false, true] {
@@ -149,6 +151,7 @@ fn the_rtu_or_the_first_packet_establishes() {
     assert_eq!(bench.state(id), Some(CmState::ReqRcvd));
 }
 
+/// Judges rule: a REP is repeated until the RTU, and for every repeated REQ (IBTA 12.9)
 #[test]
 fn the_rep_is_repeated_by_time_and_by_request() {
     let (mut bench, id, rep) = accepted();

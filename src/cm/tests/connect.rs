@@ -159,6 +159,7 @@ fn the_peer_accepts_and_the_consumer_completes() {
     );
 }
 
+/// Judges rule: a REQ is repeated as often as it says, and given up with REJ "timeout" (IBTA 12.9)
 #[test]
 fn the_req_is_repeated_until_nobody_can_be_there() {
     let mut bench = Bench::idle(4);
@@ -205,6 +206,7 @@ fn the_req_is_repeated_until_nobody_can_be_there() {
     assert_eq!(bench.cm.connections(), 1);
 }
 
+/// Judges rule: an MRA asks for patience: the count of repetitions begins again (IBTA 12.9)
 #[test]
 fn an_mra_of_the_peer_begins_the_count_again() {
     let mut bench = Bench::idle(4);
@@ -234,6 +236,7 @@ fn an_mra_of_the_peer_begins_the_count_again() {
     assert_eq!(bench.state(id), Some(CmState::MraReqRcvd));
 }
 
+/// Judges rule: a refused attempt leaves nothing behind and may be tried again (NDKPI: NdkConnect)
 #[test]
 fn the_peer_refuses_and_the_consumer_tries_again() {
     for reason in [
@@ -279,6 +282,7 @@ fn the_peer_refuses_and_the_consumer_tries_again() {
     }
 }
 
+/// Judges rule: while a consumer thinks about a REP the peer gets an MRA (IBTA 12.6.6)
 #[test]
 fn a_slow_consumer_makes_the_accepting_peer_wait() {
     let mut bench = Bench::idle(4);
@@ -354,6 +358,7 @@ fn a_peer_that_has_no_patience_left_has_abandoned_its_reply() {
     assert_eq!(bench.cm.prepare_complete(id).err(), Some(CompleteError::Aborted));
 }
 
+/// Judges rule: the active side may reject a REP with private data (NDKPI: NdkReject)
 #[test]
 fn the_consumer_rejects_the_reply() {
     let mut bench = Bench::idle(4);

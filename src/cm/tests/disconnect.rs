@@ -28,6 +28,7 @@ fn started(bench: &mut Bench, id: ConnectionId) -> CmMad {
     }
 }
 
+/// Judges rule: a DREQ is repeated until the DREP, and then the ids wait (IBTA 12.9.8.4)
 #[test]
 fn the_consumer_disconnects() {
     for (mut bench, id, ours, theirs) in connections() {
@@ -70,6 +71,7 @@ fn the_consumer_disconnects() {
     }
 }
 
+/// Judges rule: NdkDisconnect ends though the peer never answers (NDKPI: NdkDisconnect)
 #[test]
 fn a_peer_that_is_gone_does_not_keep_the_consumer_waiting_for_ever() {
     for (mut bench, id, ..) in connections() {
@@ -122,6 +124,7 @@ fn the_peer_disconnects() {
     }
 }
 
+/// Judges rule: DREQs that cross end the connection on both sides (IBTA 12.9.7)
 #[test]
 fn both_disconnect_at_once() {
     for (mut bench, id, ours, theirs) in connections() {
@@ -133,6 +136,7 @@ fn both_disconnect_at_once() {
     }
 }
 
+/// Judges rule: a DREQ must name the queue pair of the connection (IBTA 12.6.10)
 #[test]
 fn a_dreq_for_another_queue_pair_is_about_an_earlier_connection() {
     for (mut bench, id, ours, theirs) in connections() {
@@ -276,4 +280,36 @@ fn a_full_table_forgets_time_waits_but_nothing_that_has_an_owner() {
         RejectReason::NO_RESOURCES_AVAILABLE
     );
     assert_eq!(bench.state(second), Some(CmState::ReqSent));
+}
+
+/// Judges rule: each transaction has an id of its own, which its repetitions and answers repeat
+#[test]
+fn each_transaction_has_an_id_of_its_own() {
+    let mut bench = Bench::idle(8);
+    let mut ids = Vec::new();
+    for number in 1..=3 {
+        let (id, req) = bench.connect(number);
+        let (_, rep) = bench.accepted(number, &req, 50 + u32::from(number));
+        let rtu = parse(&bench.complete(id, QpOutcome::Moved).send.expect("an RTU"));
+        assert_eq!(
+            (rep.transaction_id, rtu.transaction_id),
+            (req.transaction_id, req.transaction_id)
+        );
+        let started = bench.cm.disconnect(bench.now, id).expect("it is connected");
+        let Disconnecting::Started(dreq) = started else {
+            panic!("no DREQ")
+        };
+        ids.extend([req.transaction_id, parse(&dreq).transaction_id]);
+    }
+    let repeated = bench.pass(Duration::from_secs(2));
+    assert_eq!(repeated.len(), 3);
+    for seen in repeated {
+        let Seen::Sent(_, dreq) = seen else {
+            panic!("{seen:?}")
+        };
+        assert!(ids.contains(&dreq.transaction_id));
+    }
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), 6, "{ids:x?}");
 }

@@ -6,6 +6,7 @@ use roce_wire::cm::{
 
 use super::*;
 
+/// Judges rule: a REQ that cannot be served is rejected with the reason of IBTA table 108
 #[test]
 fn a_request_that_cannot_be_served_gets_the_reason() {
     type Spoil = fn(&mut Req);
@@ -79,6 +80,7 @@ fn a_request_that_cannot_be_served_gets_the_reason() {
     }
 }
 
+/// Judges rule: a REQ of another class version is answered with ours (IBTA 12.6.7.2)
 #[test]
 fn another_class_version_is_named() {
     let (mut bench, _) = Bench::listening(4, 4);
@@ -98,7 +100,7 @@ fn another_class_version_is_named() {
 #[test]
 fn what_is_no_message_of_the_cm_is_only_counted() {
     let (mut bench, _) = Bench::listening(4, 4);
-    for (at, value) in [(0, 2), (1, 4), (3, 1), (17, 0x19)] {
+    for (at, value) in [(0, 2), (1, 4), (3, 1), (17, 0x1b)] {
         let mut mad = request(1, 77).to_bytes();
         mad[at] = value;
         assert!(

@@ -1,6 +1,8 @@
 //! The connection manager as its driver sees it: messages, time and the consumer's calls in, what to do out.
 
 mod accept;
+mod alternate_path;
+mod book;
 mod connect;
 mod disconnect;
 mod dispatch;

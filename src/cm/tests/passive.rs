@@ -24,6 +24,7 @@ fn a_request_reaches_the_consumer_with_its_facts() {
     assert_eq!(bench.cm.counters().connect_requests, 1);
 }
 
+/// Judges rule: while a consumer thinks about a REQ the peer gets an MRA (IBTA 12.6.6)
 #[test]
 fn a_slow_consumer_makes_the_peer_wait() {
     let (mut bench, _) = Bench::listening(4, 4);
@@ -87,6 +88,7 @@ fn a_peer_that_has_no_patience_left_has_abandoned() {
 
 type Ending = fn(CommId) -> CmMad;
 
+/// Judges rule: a peer may take its REQ back; the consumer is told CONNECTION_ABORTED (NDKPI: NdkReject)
 #[test]
 fn the_peers_rej_or_dreq_abandons() {
     let ours = |bench: &mut Bench| {

@@ -88,6 +88,7 @@ fn the_device_may_know_first_that_the_peer_has_abandoned() {
     assert_eq!(bench.cm.counters().abandoned, 1);
 }
 
+/// Judges rule: a repeated REQ gets the same REJ (IBTA 12.9)
 #[test]
 fn a_repeated_request_gets_the_same_rej_until_it_is_forgotten() {
     for (waited, kept) in [(Duration::ZERO, 9), (Duration::from_secs(3), 146)] {

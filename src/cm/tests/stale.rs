@@ -7,6 +7,7 @@ fn again() -> CmMad {
     request(1, 78)
 }
 
+/// Judges rule: a REQ from a queue pair that is connected is stale: REJ 10, and the old connection is over (IBTA 12.9.8.3.1)
 #[test]
 fn a_queue_pair_that_is_connected_cannot_ask_for_another_connection() {
     let (mut bench, _) = Bench::listening(4, 4);
@@ -49,6 +50,7 @@ fn another_peers_queue_pair_of_the_same_number_is_another_one() {
     assert!(bench.pass(Duration::ZERO).is_empty());
 }
 
+/// Judges rule: a REP from a queue pair that is connected is stale too (IBTA 12.9.8.3.1)
 #[test]
 fn a_reply_from_a_queue_pair_that_is_connected() {
     let (mut bench, _) = Bench::listening(4, 4);

@@ -104,7 +104,7 @@ impl Connector {
 }
 
 fn failure(action: QpAction, error: CommandError) -> ndk_sys::NTSTATUS {
-    let status = status::of_command_error(&error).status;
+    let status = status::of_object_error(&error);
     if status == STATUS_INTERNAL_ERROR {
         wdk::println!("vrnic: MODIFY_QP ({action:?}) failed: {error:?}");
     }

@@ -289,11 +289,11 @@ impl CompletionQueue {
         if going == 0 { Err(Broken) } else { Ok(Stray::Later) }
     }
 
-    /// Consumer side: there is no completion at `index` that can be taken at once. Where to look next, if it is worth while.
+    /// Consumer side: `found` at `index` is not a completion that can be taken at once. Where to look next, if it is worth while.
+    /// The entry is not read again: one that has come since then is good, and is for the next look.
     #[cold]
-    fn look_closer(&self, index: u32) -> Result<Option<u32>, Broken> {
-        let segment = self.current();
-        let Some(completion) = segment.pass().read(&segment.ring, index) else {
+    fn look_closer(&self, index: u32, found: Option<Completion>) -> Result<Option<u32>, Broken> {
+        let Some(completion) = found else {
             return Ok(self.follow(index).then_some(index));
         };
         if self.find(completion.qpn()).is_some() {
@@ -304,6 +304,7 @@ impl CompletionQueue {
             Stray::Skip => Ok(Some(index.wrapping_add(1))),
             // It may have been found meanwhile: then it has no queue pair any more.
             Stray::Later => {
+                let segment = self.current();
                 let again = segment.pass().read(&segment.ring, index);
                 let forgotten = again.is_some_and(|completion| completion.qpn() == NO_QUEUE_PAIR);
                 Ok(forgotten.then_some(index))
@@ -381,7 +382,8 @@ impl<'a> Poll<'a> {
     #[inline(always)]
     pub fn take_next(&mut self) -> Option<Taken<'a>> {
         loop {
-            if let Some(completion) = self.pass.read(&self.segment.ring, self.index)
+            let found = self.pass.read(&self.segment.ring, self.index);
+            if let Some(completion) = found
                 && let Some(pair) = self.queue.find(completion.qpn())
                 && let Ok(ended) = pair.retire(&completion)
             {
@@ -392,7 +394,7 @@ impl<'a> Poll<'a> {
                     ended,
                 });
             }
-            match self.queue.look_closer(self.index) {
+            match self.queue.look_closer(self.index, found) {
                 Ok(Some(index)) => {
                     self.skipped = self.skipped.wrapping_add(index.wrapping_sub(self.index));
                     self.index = index;

@@ -34,7 +34,6 @@ unsafe extern "system" {
     pub safe fn KeInitializeTimer(timer: usize);
     pub safe fn KeInsertQueueDpc(dpc: usize, argument1: usize, argument2: usize) -> u8;
     pub safe fn KeLowerIrql(irql: u8);
-    pub safe fn KeQueryPerformanceCounter(frequency: usize) -> i64;
     pub safe fn KeReleaseMutex(mutex: usize, wait: u8) -> i32;
     pub safe fn KeReleaseSemaphore(semaphore: usize, increment: i32, adjustment: i32, wait: u8) -> i32;
     pub safe fn KeReleaseSpinLock(lock: usize, irql: u8);

@@ -16,6 +16,9 @@ use std::time::Duration;
 /// How long the other end may take for anything: it may be a guest under emulation on a busy machine.
 pub const LIMIT: Duration = Duration::from_mins(1);
 
+/// How long the other end may take to disconnect when all is done.
+pub const GRACE: Duration = Duration::from_secs(3);
+
 /// Registered memory with all rights.
 #[derive(Debug)]
 pub struct Region {
@@ -220,6 +223,19 @@ impl Node {
                 return Err(AppError::Silence("a receive"));
             }
         }
+    }
+
+    /// Waits `grace` for the other end to disconnect, then disconnects in any case. Linux says only once that it disconnects when
+    /// its program is gone before the answer has come, and that message may be lost.
+    ///
+    /// # Errors
+    /// Those of [`Node::disconnect`].
+    pub fn end(&mut self, grace: Duration) -> Result<()> {
+        let deadline = std::time::Instant::now() + grace;
+        while !self.is_disconnected() && std::time::Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        self.disconnect()
     }
 
     /// Disconnects in good order.

@@ -1,7 +1,7 @@
 //! `rping`: the client offers a buffer with text, the server reads it; the client offers another one, the server writes the
 //! text back. Each offer and each "go on" is a SEND of 16 bytes: address, token and length, big endian.
 
-use super::node::{Node, Region};
+use super::node::{GRACE, Node, Region};
 use super::{AppError, Result, posted};
 use crate::ndk::{Adapter, Connector};
 use std::net::SocketAddr;
@@ -20,6 +20,13 @@ struct Offer {
     token: u32,
     length: u32,
 }
+
+/// What the server sends when it has read or written.
+const GO_ON: Offer = Offer {
+    address: 0,
+    token: 0,
+    length: 0,
+};
 
 impl Offer {
     fn from_bytes(bytes: &[u8]) -> Result<Self> {
@@ -75,43 +82,53 @@ impl Session {
     }
 
     fn send(&self, offer: Offer) -> Result<()> {
+        self.post(offer)?;
+        self.node.sent("send")
+    }
+
+    fn post(&self, offer: Offer) -> Result<()> {
         self.control.memory.write(OUT, &offer.to_bytes());
-        self.node.send(&self.control, OUT, OFFER)
+        let sge = [self.control.sge(OUT, OFFER)];
+        posted("NdkSend", self.node.qp.send(0, &sge, 0))
+    }
+
+    /// Serves one ping: its text.
+    fn answer(&self, is_last: bool) -> Result<String> {
+        let missing = || AppError::Nonsense("fewer pings than agreed on".to_owned());
+        let source = self.offer()?.ok_or_else(missing)?;
+        let sge = [self.data.sge(0, source.length as usize)];
+        let status = self.node.qp.read(1, &sge, source.address, source.token, 0);
+        posted("NdkRead", status)?;
+        self.node.sent("read")?;
+        let text = self.data.memory.read(0, source.length as usize);
+        self.send(GO_ON)?;
+        let sink = self.offer()?.ok_or_else(missing)?;
+        let length = sink.length.min(source.length) as usize;
+        let sge = [self.data.sge(0, length)];
+        let status = self.node.qp.write(2, &sge, sink.address, sink.token, 0);
+        posted("NdkWrite", status)?;
+        self.node.sent("write")?;
+        // With the last one the client may be gone, and its acknowledgement lost.
+        self.post(GO_ON)?;
+        if !is_last {
+            self.node.sent("send")?;
+        }
+        Ok(String::from_utf8_lossy(&text).trim_end_matches('\0').to_owned())
     }
 }
 
-/// Serves one client until it disconnects; returns the texts that it has sent.
+/// Serves one client that pings `count` times, and ends when it disconnects or soon after; returns the texts that it has sent.
 ///
 /// # Errors
 /// Something fails, or the client does what `rping` does not do.
-pub fn serve(ndk: &Adapter, connector: Connector) -> Result<Vec<String>> {
+pub fn serve(ndk: &Adapter, connector: Connector, count: usize) -> Result<Vec<String>> {
     let mut session = Session::new(ndk)?;
     session.node.accept(connector)?;
     let mut texts = Vec::new();
-    let nothing = Offer {
-        address: 0,
-        token: 0,
-        length: 0,
-    };
-    while let Some(source) = session.offer()? {
-        let sge = [session.data.sge(0, source.length as usize)];
-        let status = session.node.qp.read(1, &sge, source.address, source.token, 0);
-        posted("NdkRead", status)?;
-        session.node.sent("read")?;
-        let text = session.data.memory.read(0, source.length as usize);
-        texts.push(String::from_utf8_lossy(&text).trim_end_matches('\0').to_owned());
-        session.send(nothing)?;
-        let Some(sink) = session.offer()? else {
-            return Err(AppError::Nonsense("half a ping".to_owned()));
-        };
-        let length = sink.length.min(source.length) as usize;
-        let sge = [session.data.sge(0, length)];
-        let status = session.node.qp.write(2, &sge, sink.address, sink.token, 0);
-        posted("NdkWrite", status)?;
-        session.node.sent("write")?;
-        session.send(nothing)?;
+    for _ in 0..count {
+        texts.push(session.answer(texts.len() + 1 == count)?);
     }
-    session.node.disconnect()?;
+    session.node.end(GRACE)?;
     Ok(texts)
 }
 

@@ -134,7 +134,12 @@ fn message(f: &mut fmt::Formatter<'_>, message: &CmMessage) -> fmt::Result {
             })?;
             reason(f, rej.reason)?;
         }
-        CmMessage::Rep(_) | CmMessage::Rtu(_) | CmMessage::Dreq(_) | CmMessage::Drep(_) => {}
+        CmMessage::Rep(_)
+        | CmMessage::Rtu(_)
+        | CmMessage::Dreq(_)
+        | CmMessage::Drep(_)
+        | CmMessage::Lap(_)
+        | CmMessage::Apr(_) => {}
     }
     write!(f, "{}", Data(private_data))
 }

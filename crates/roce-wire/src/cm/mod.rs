@@ -2,10 +2,12 @@
 //!
 //! A [`CmMad`] is one of them with its transaction ID; it turns into the 256 bytes of a management datagram and back. Each message is a
 //! file here: [`Req`] asks for a connection, [`Mra`] says "wait", [`Rep`] accepts, [`Rtu`] confirms, [`Rej`] refuses; [`Dreq`] and [`Drep`]
-//! take the connection down. Every field has its place in the struct; reserved bits are ignored on reading and written as zero.
+//! take the connection down; [`Lap`] offers another path, and [`Apr`] answers. Every field has its place in the struct; reserved bits are ignored on reading and written as zero.
 
+mod apr;
 mod drep;
 mod dreq;
+mod lap;
 mod mra;
 mod path;
 mod private_data;
@@ -14,8 +16,10 @@ mod rep;
 mod req;
 mod rtu;
 
+pub use apr::{APR_INFO_LEN, APR_PRIVATE_DATA_LEN, ApStatus, Apr};
 pub use drep::{DREP_PRIVATE_DATA_LEN, Drep};
 pub use dreq::{DREQ_PRIVATE_DATA_LEN, Dreq};
+pub use lap::{LAP_PRIVATE_DATA_LEN, Lap};
 pub use mra::{MRA_PRIVATE_DATA_LEN, MessageMraed, Mra};
 pub use path::{LID_PERMISSIVE, Mtu, PathInfo};
 pub use private_data::PrivateData;
@@ -60,6 +64,10 @@ impl AttributeId {
     pub const DREQ: Self = Self(0x0015);
     /// `DisconnectReply`.
     pub const DREP: Self = Self(0x0016);
+    /// `LoadAlternatePath`.
+    pub const LAP: Self = Self(0x0019);
+    /// `AlternatePathResponse`.
+    pub const APR: Self = Self(0x001a);
 }
 
 /// A message of the communication manager.
@@ -79,6 +87,10 @@ pub enum CmMessage {
     Dreq(Dreq),
     /// Reply to a request for communication release.
     Drep(Drep),
+    /// Load alternate path.
+    Lap(Lap),
+    /// Alternate path response.
+    Apr(Apr),
 }
 
 /// Why a management datagram is no message of the communication manager that this crate knows.
@@ -92,7 +104,7 @@ pub enum CmError {
     ClassVersion(u8),
     /// The method is not `Send`.
     Method(Method),
-    /// The message is none of [`CmMessage`]'s: load alternate path, service ID resolution, or none at all.
+    /// The message is none of [`CmMessage`]'s: service ID resolution, or none at all.
     Attribute(AttributeId),
 }
 
@@ -147,7 +159,7 @@ macro_rules! messages {
     };
 }
 
-messages! { Req = REQ, Mra = MRA, Rej = REJ, Rep = REP, Rtu = RTU, Dreq = DREQ, Drep = DREP }
+messages! { Req = REQ, Mra = MRA, Rej = REJ, Rep = REP, Rtu = RTU, Dreq = DREQ, Drep = DREP, Lap = LAP, Apr = APR }
 
 impl CmMessage {
     /// What the sender calls the connection.
@@ -161,6 +173,8 @@ impl CmMessage {
             Self::Rtu(m) => m.local_comm_id,
             Self::Dreq(m) => m.local_comm_id,
             Self::Drep(m) => m.local_comm_id,
+            Self::Lap(m) => m.local_comm_id,
+            Self::Apr(m) => m.local_comm_id,
         }
     }
 
@@ -175,6 +189,8 @@ impl CmMessage {
             Self::Rtu(m) => Some(m.remote_comm_id),
             Self::Dreq(m) => Some(m.remote_comm_id),
             Self::Drep(m) => Some(m.remote_comm_id),
+            Self::Lap(m) => Some(m.remote_comm_id),
+            Self::Apr(m) => Some(m.remote_comm_id),
         }
     }
 
@@ -189,6 +205,8 @@ impl CmMessage {
             Self::Rtu(m) => m.private_data.as_array(),
             Self::Dreq(m) => m.private_data.as_array(),
             Self::Drep(m) => m.private_data.as_array(),
+            Self::Lap(m) => m.private_data.as_array(),
+            Self::Apr(m) => m.private_data.as_array(),
         }
     }
 }

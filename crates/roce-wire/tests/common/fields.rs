@@ -172,10 +172,10 @@ fn management_datagram(fields: &mut Fields, bytes: &Mad) {
 }
 
 fn message(fields: &mut Fields, message: &CmMessage) {
-    // tshark's dissector has no fields for an MRA.
+    // tshark's dissector has no fields for MRA, LAP and APR.
     let (prefix, local_name) = match message {
         CmMessage::Req(req) => return request(fields, req),
-        CmMessage::Mra(_) => return,
+        CmMessage::Mra(_) | CmMessage::Lap(_) | CmMessage::Apr(_) => return,
         CmMessage::Rej(rej) => {
             number(fields, "infiniband.cm.rej.msgrej", rej.message_rejected.get());
             number(fields, "infiniband.cm.rej.rejinfolen", rej.reject_info_length);

@@ -5,8 +5,8 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use roce_wire::aeth::Aeth;
 use roce_wire::bth::{Bth, DEFAULT_P_KEY, Opcode};
 use roce_wire::cm::{
-    CmMad, CmMessage, CommId, Drep, Dreq, Failover, MessageMraed, MessageRejected, Mra, Mtu, PathInfo,
-    PrivateData, Rej, RejectReason, Rep, Req, Rtu, TransportService,
+    ApStatus, Apr, CmMad, CmMessage, CommId, Drep, Dreq, Failover, Lap, MessageMraed, MessageRejected, Mra,
+    Mtu, PathInfo, PrivateData, Rej, RejectReason, Rep, Req, Rtu, TransportService,
 };
 use roce_wire::eth::MacAddr;
 use roce_wire::frame::{ExtendedHeaders, Frame, FrameAddress, IpPair, write_gsi};
@@ -147,7 +147,7 @@ fn private_data<const N: usize>() -> PrivateData<N> {
 }
 
 /// One of each CM message.
-pub fn messages(source: IpAddr, destination: IpAddr) -> [CmMessage; 7] {
+pub fn messages(source: IpAddr, destination: IpAddr) -> [CmMessage; 9] {
     let (local_comm_id, remote_comm_id) = (CommId(0x5152_5354), CommId(0x6162_6364));
     [
         request(source, destination).into(),
@@ -203,6 +203,24 @@ pub fn messages(source: IpAddr, destination: IpAddr) -> [CmMessage; 7] {
         Drep {
             local_comm_id,
             remote_comm_id,
+            private_data: private_data(),
+        }
+        .into(),
+        Lap {
+            local_comm_id,
+            remote_comm_id,
+            remote_qpn: Qpn::truncated(0x00d1_d2d3),
+            remote_cm_response_timeout: Timeout::truncated(21),
+            alternate_path: path(0x40, source, destination),
+            private_data: private_data(),
+        }
+        .into(),
+        Apr {
+            local_comm_id,
+            remote_comm_id,
+            additional_info_length: 70,
+            status: ApStatus::NOT_SUPPORTED,
+            additional_info: counting_down(100),
             private_data: private_data(),
         }
         .into(),

@@ -65,7 +65,11 @@ impl HalfOpen {
             CmMessage::Rej(_) | CmMessage::Dreq(_) => {
                 return self.abandon(name, message.remote_comm_id(), now);
             }
-            CmMessage::Req(_) | CmMessage::Rep(_) | CmMessage::Mra(_) => {}
+            CmMessage::Req(_)
+            | CmMessage::Rep(_)
+            | CmMessage::Mra(_)
+            | CmMessage::Lap(_)
+            | CmMessage::Apr(_) => {}
         }
         false
     }
@@ -84,7 +88,7 @@ impl HalfOpen {
                 }
             }
             CmMessage::Rej(_) | CmMessage::Rtu(_) | CmMessage::Dreq(_) => self.forget(name),
-            CmMessage::Req(_) | CmMessage::Drep(_) => {}
+            CmMessage::Req(_) | CmMessage::Drep(_) | CmMessage::Lap(_) | CmMessage::Apr(_) => {}
         }
     }
 

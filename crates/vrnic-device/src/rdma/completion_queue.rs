@@ -117,17 +117,19 @@ impl CompletionQueue {
 }
 
 impl Device {
-    /// Writes a completion, and the event if one is due.
-    pub fn post_completion(&mut self, cqn: u32, cqe: Cqe) {
+    /// Writes a completion, and the event if one is due. False if the queue takes none.
+    pub fn post_completion(&mut self, cqn: u32, cqe: Cqe) -> bool {
         let Some(cq) = self.rdma.cqs.get_mut(cqn).filter(|cq| !cq.failed) else {
-            return;
+            return false;
         };
-        match cq.post(&mut self.dma, &self.doorbells, cqe) {
+        let posted = cq.post(&mut self.dma, &self.doorbells, cqe);
+        match posted {
             Ok(()) => {
                 self.look_at_arm(cqn);
             }
             Err(syndrome) => self.fail_cq(cqn, syndrome),
         }
+        posted.is_ok()
     }
 
     /// Sends the event of a completion queue if it is due. True if it has been sent.

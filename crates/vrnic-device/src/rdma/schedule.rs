@@ -21,6 +21,9 @@ use crate::rc::{self, FrameBuffer, Host, QpEvent};
 
 /// Protection domains that there can be.
 pub(crate) const MAX_PROTECTION_DOMAINS: u32 = 4096;
+/// Queue pair numbers that stay free before one is given again: peers refuse the number of a connection that they have known not long
+/// ago (IBTA 12.9.8.3.1), for seconds. More would make the device look at more of them in each pass.
+const SPARE_QUEUE_PAIRS: usize = 32;
 /// Frames that a queue pair may send before it is another's turn.
 const BUDGET: usize = 32;
 /// No deadline.
@@ -48,7 +51,7 @@ pub(crate) struct Rdma {
 /// The place of a queue pair, with what decides whether it has work: a pass over all of them looks at nothing else.
 pub(crate) struct QueuePairSlot {
     /// None while its transport is at work.
-    qp: Option<Box<QueuePair>>,
+    pub qp: Option<Box<QueuePair>>,
     /// It has more to do than its last budget allowed.
     busy: bool,
     /// Its receive queue is looked at too: packets wait for a receive, or receives are to be flushed.
@@ -70,7 +73,7 @@ impl Rdma {
             keys: KeyTable::new(),
             cqs: Table::new(0, MAX_COMPLETION_QUEUES),
             srqs: Table::new(0, MAX_SHARED_RECEIVE_QUEUES),
-            qps: Table::new(FIRST_QUEUE_PAIR, MAX_QUEUE_PAIRS),
+            qps: Table::rotating(FIRST_QUEUE_PAIR, MAX_QUEUE_PAIRS, SPARE_QUEUE_PAIRS),
             owed_events: VecDeque::new(),
             condemned: Vec::new(),
             is_batch: false,

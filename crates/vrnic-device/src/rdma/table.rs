@@ -1,4 +1,4 @@
-//! Objects by number: the lowest number that is free is given first.
+//! Objects by number: the lowest number that is free is given first, or the one that has been free for longest.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -8,7 +8,12 @@ pub(crate) struct Table<T> {
     first: u32,
     max: u32,
     slots: Vec<Slot<T>>,
-    free: BinaryHeap<Reverse<u32>>,
+    /// Numbers that were used before, behind what orders them.
+    free: BinaryHeap<Reverse<(u64, u32)>>,
+    /// So many numbers are free before one is given again, unless there are no more. 0: the lowest is given at once.
+    spare: usize,
+    /// Objects that have been removed.
+    removed: u64,
     len: u32,
 }
 
@@ -26,8 +31,18 @@ impl<T> Table<T> {
             max,
             slots: Vec::new(),
             free: BinaryHeap::new(),
+            spare: 0,
+            removed: 0,
             len: 0,
         }
+    }
+
+    /// An empty table that does not give a number again soon: with its generation a number can be that of an earlier object only after
+    /// `spare` times 2^8 others.
+    pub const fn rotating(first: u32, max: u32, spare: usize) -> Self {
+        let mut table = Self::new(first, max);
+        table.spare = spare;
+        table
     }
 
     /// Whether there is no object.
@@ -45,7 +60,9 @@ impl<T> Table<T> {
         if self.is_full() {
             return None;
         }
-        let number = if let Some(Reverse(number)) = self.free.pop() {
+        let grows = self.free.len() < self.spare && self.end() - self.first < self.max;
+        let used = if grows { None } else { self.free.pop() };
+        let number = if let Some(Reverse((_, number))) = used {
             number
         } else {
             self.slots.push(Slot {
@@ -65,7 +82,9 @@ impl<T> Table<T> {
         let slot = self.slot_mut(number)?;
         let object = slot.object.take()?;
         slot.generation = slot.generation.wrapping_add(1);
-        self.free.push(Reverse(number));
+        self.removed += 1;
+        let turn = if self.spare == 0 { 0 } else { self.removed };
+        self.free.push(Reverse((turn, number)));
         self.len -= 1;
         Some(object)
     }
@@ -101,23 +120,46 @@ impl<T> Table<T> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::Table;
+
+    fn insert(table: &mut Table<(u32, u8)>) -> Option<u32> {
+        table.insert(|number, generation| (number, generation))
+    }
 
     #[test]
     fn the_lowest_free_number_is_given_with_a_new_generation() {
         let mut table = Table::new(2, 3);
-        let numbers: Vec<_> = (0..3)
-            .map(|_| table.insert(|number, generation| (number, generation)))
-            .collect();
+        let numbers: Vec<_> = (0..3).map(|_| insert(&mut table)).collect();
         assert_eq!(numbers, [Some(2), Some(3), Some(4)]);
         assert!(table.is_full());
-        assert_eq!(table.insert(|number, generation| (number, generation)), None);
+        assert_eq!(insert(&mut table), None);
         assert_eq!(table.remove(3), Some((3, 0)));
         assert_eq!(table.remove(3), None);
         assert_eq!(table.remove(2), Some((2, 0)));
-        assert_eq!(table.insert(|number, generation| (number, generation)), Some(2));
+        assert_eq!(insert(&mut table), Some(2));
         assert_eq!(table.get(2), Some(&(2, 1)));
         assert_eq!(table.iter_mut().count(), 2);
         assert_eq!((table.get(1), table.get(u32::MAX)), (None, None));
+    }
+
+    #[test]
+    fn a_number_does_not_come_back_soon() {
+        let mut table = Table::rotating(0, 1000, 4);
+        let mut seen = HashSet::new();
+        for _ in 0..4 << 8 {
+            let number = insert(&mut table).unwrap();
+            assert!(number <= 4);
+            assert!(seen.insert(table.remove(number)), "number and generation are new");
+        }
+    }
+
+    #[test]
+    fn all_numbers_can_be_in_use_whatever_is_to_be_spare() {
+        let mut table = Table::rotating(0, 2, 4);
+        assert_eq!([0; 2].map(|_| insert(&mut table)), [Some(0), Some(1)]);
+        assert_eq!(table.remove(0), Some((0, 0)));
+        assert_eq!((insert(&mut table), insert(&mut table)), (Some(0), None));
     }
 }

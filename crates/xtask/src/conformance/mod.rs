@@ -61,18 +61,52 @@ pub fn results_file() -> PathBuf {
     paths::target().join("test-results.txt")
 }
 
-/// Checks the page in the book, or writes it.
+/// Checks the page in the book and the numbers in the README, or writes them.
 ///
 /// # Errors
-/// When the page is another one.
+/// When they are others.
 pub fn check(results: &Results, write: bool) -> Result<()> {
-    let claims = sources::collect(&paths::workspace())?;
-    let page = page::render(&claims, results);
-    let path = paths::workspace().join("docs/src/conformance.md");
-    if write {
-        fs::write(&path, &page)?;
-    } else if fs::read_to_string(&path).unwrap_or_default() != page {
-        bail!("docs/src/conformance.md is not what the tests say: run ./x conformance --write");
+    let workspace = paths::workspace();
+    let claims = sources::collect(&workspace)?;
+    let readme = fs::read_to_string(workspace.join("README.md"))?;
+    let readme = with_summary(&readme, &page::summary(&claims, results))?;
+    for (name, text) in [
+        ("docs/src/conformance.md", page::render(&claims, results)),
+        ("README.md", readme),
+    ] {
+        let path = workspace.join(name);
+        if write {
+            fs::write(&path, &text)?;
+        } else if fs::read_to_string(&path).unwrap_or_default() != text {
+            bail!("{name} is not what the tests say: run ./x conformance --write");
+        }
     }
     Ok(())
+}
+
+/// What stands before and behind the numbers in the README.
+const MARKS: [&str; 2] = ["<!-- ./x conformance writes this -->\n", "<!-- to here -->\n"];
+
+/// The README with these numbers.
+fn with_summary(readme: &str, summary: &str) -> Result<String> {
+    let [begin, end] = MARKS;
+    let parts = readme
+        .split_once(begin)
+        .and_then(|(before, rest)| Some((before, rest.split_once(end)?.1)));
+    let (before, behind) = parts.context("README.md has lost its marks for the conformance numbers")?;
+    Ok(format!("{before}{begin}{summary}{end}{behind}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_numbers_replace_those_before() {
+        let [begin, end] = MARKS;
+        let readme = format!("a\n{begin}old\n{end}b\n");
+        let written = with_summary(&readme, "new\n").expect("it has marks");
+        assert_eq!(written, format!("a\n{begin}new\n{end}b\n"));
+        assert!(with_summary("a\n", "new\n").is_err());
+    }
 }

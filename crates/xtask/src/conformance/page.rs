@@ -7,6 +7,8 @@ use super::required;
 use super::results::{Outcome, Results, TestId};
 use super::sources::{Claim, Kind};
 
+const PASSED: &str = "passed";
+
 const INTRODUCTION: &str = "# Conformance
 
 What is judged, by which test, and how that ended in the last run of all tests. `./x conformance` checks this page after `./x test`, and with `--write` it writes
@@ -67,6 +69,21 @@ pub fn render(claims: &[Claim], results: &Results) -> String {
     page
 }
 
+/// A line for each section with its numbers, for the README.
+#[must_use]
+pub fn summary(claims: &[Claim], results: &Results) -> String {
+    let mut table = "| judged by tests that pass | |\n|---|---|\n".to_owned();
+    for (kind, title, _) in SECTIONS {
+        let rows = rows(*kind, claims);
+        let passed = rows
+            .values()
+            .filter(|tests| columns(tests, results).1 == PASSED)
+            .count();
+        let _ = writeln!(table, "| {title} | {passed} of {} |", rows.len());
+    }
+    table
+}
+
 /// Subjects with their tests: those that are required even without one.
 fn rows(kind: Kind, claims: &[Claim]) -> BTreeMap<String, Vec<&TestId>> {
     let required: Vec<String> = match kind {
@@ -94,10 +111,10 @@ fn columns(tests: &[&TestId], results: &Results) -> (String, &'static str) {
             Some(Outcome::Failed) => "**failed**",
             None => "**did not run**",
             Some(Outcome::Ignored) => "ignored",
-            Some(Outcome::Passed) => "passed",
+            Some(Outcome::Passed) => PASSED,
         })
         .min_by_key(|outcome| {
-            ["**failed**", "**did not run**", "ignored", "passed"]
+            ["**failed**", "**did not run**", "ignored", PASSED]
                 .iter()
                 .position(|o| o == outcome)
         });
@@ -107,6 +124,21 @@ fn columns(tests: &[&TestId], results: &Results) -> (String, &'static str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_summary_counts_what_has_passed() {
+        let results = Results::parse("Running a (x/driver-1)\ntest a ... ok\ntest b ... FAILED\n");
+        let claim = |subject: &str, path: &str| Claim {
+            kind: Kind::Rule,
+            subject: subject.into(),
+            test: TestId {
+                binary: "driver".into(),
+                path: path.into(),
+            },
+        };
+        let claims = [claim("one", "a"), claim("two", "b"), claim("three", "c")];
+        assert!(summary(&claims, &results).contains("| Rules | 1 of 3 |"));
+    }
 
     #[test]
     fn the_worst_result_of_several_tests_counts() {

@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 
 use super::image::PeerFiles;
 use super::wire::Wire;
@@ -32,6 +32,9 @@ const SETUP_LIMIT: Duration = Duration::from_mins(1);
 
 /// The guest powers off by itself after this many seconds, so that none outlives a host program that was killed.
 const LIFETIME_SECONDS: u32 = 3600;
+
+/// soft-RoCE's GID table.
+const GIDS: &str = "/sys/class/infiniband/rxe0/ports/1/gids";
 
 /// Where QEMU's own messages go, beside the console's file.
 const QEMU_LOG: &str = "qemu.log";
@@ -201,6 +204,32 @@ impl LinuxPeer {
     /// When it does not end within `limit`, or the guest is gone.
     pub fn run(&self, command: &str, limit: Duration) -> Result<Finished> {
         self.start(command)?.finish(limit)
+    }
+
+    /// The index in soft-RoCE's GID table of one of the guest's addresses.
+    ///
+    /// # Errors
+    /// When it is not there, or the guest is gone.
+    pub fn gid_index(&self, ip: IpAddr) -> Result<u32> {
+        let gid = match ip {
+            IpAddr::V4(ip) => ip.to_ipv6_mapped(),
+            IpAddr::V6(ip) => ip,
+        };
+        let command = format!("cd {GIDS} && grep -l {} *", format_gid(gid));
+        let found = self.run(&command, SETUP_LIMIT)?;
+        let index = found.lines.first().and_then(|line| line.parse().ok());
+        index.with_context(|| format!("soft-RoCE has no GID of {ip}: {found:?}"))
+    }
+
+    /// Changes the MTU of the guest's Ethernet device, and with it soft-RoCE's; [`PeerConfig::mtu`] is the most.
+    ///
+    /// # Errors
+    /// When Linux refuses it, or the guest is gone.
+    pub fn set_mtu(&self, mtu: u16) -> Result<()> {
+        let command = format!("/bin/ip link set eth0 mtu {mtu}");
+        let finished = self.run(&command, SETUP_LIMIT)?;
+        ensure!(finished.code == 0, "`{command}` fails: {:?}", finished.lines);
+        Ok(())
     }
 
     /// The end of the guest's console, and what QEMU had to say.
@@ -384,7 +413,7 @@ fn setup_command(config: &PeerConfig) -> String {
         let gid = format_gid(gid);
         let _ = write!(
             command,
-            "; n=0; until grep -q {gid} /sys/class/infiniband/rxe0/ports/1/gids/*; do \
+            "; n=0; until grep -q {gid} {GIDS}/*; do \
              n=$((n+1)); test $n -lt 200 || {{ echo no GID {gid} in soft-RoCE; exit 1; }}; usleep 50000; done"
         );
     }

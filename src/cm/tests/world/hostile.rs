@@ -1,7 +1,7 @@
 //! Somebody who hears everything and says what it wants.
 
 use roce_wire::cm::{
-    CmMad, CmMessage, CommId, Drep, Dreq, MessageMraed, Mra, Rej, RejectReason, Rep, Req, Rtu,
+    Apr, CmMad, CmMessage, CommId, Drep, Dreq, Lap, MessageMraed, Mra, Rej, RejectReason, Rep, Req, Rtu,
 };
 use roce_wire::ip_cm::{IpCmAddresses, IpCmHeader, PortSpace, ServiceId};
 use roce_wire::num::{MaxCmRetries, Qpn, Timeout};
@@ -16,7 +16,7 @@ impl World<'_> {
         let Some(heard) = self.wire.seen.get(heard).copied() else {
             return;
         };
-        let kind = self.entropy.below(10);
+        let kind = self.entropy.below(12);
         let mut mad = match CmMad::from_bytes(&heard.mad) {
             Ok(parsed) if kind > 0 => self.forge(node, kind, &parsed).to_bytes(),
             _ => heard.mad,
@@ -85,6 +85,19 @@ impl World<'_> {
                 local_comm_id,
                 remote_comm_id,
                 ..Drep::default()
+            }
+            .into(),
+            7 => Lap {
+                local_comm_id,
+                remote_comm_id,
+                remote_qpn,
+                ..Lap::default()
+            }
+            .into(),
+            8 => Apr {
+                local_comm_id,
+                remote_comm_id,
+                ..Apr::default()
             }
             .into(),
             _ => self.own_request(node, local_comm_id).into(),

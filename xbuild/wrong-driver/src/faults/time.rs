@@ -2,8 +2,7 @@
 
 use super::faults;
 use crate::kernel::{
-    DISPATCH_LEVEL, KeInitializeDpc, KeInsertQueueDpc, KeQueryPerformanceCounter, KeStallExecutionProcessor,
-    KfRaiseIrql, pool, sleep,
+    DISPATCH_LEVEL, KeInitializeDpc, KeInsertQueueDpc, KeStallExecutionProcessor, KfRaiseIrql, pool, sleep,
 };
 
 faults! {
@@ -11,7 +10,7 @@ faults! {
         let dpc = pool(64);
         KeInitializeDpc(dpc, spin, 0);
         KeInsertQueueDpc(dpc, 0, 0);
-        sleep(2_000);
+        sleep(20_000);
     },
     "Hang" => |_| sleep(600_000),
     "NdisStallExecution_Delay" => |_| KeStallExecutionProcessor(1_000),
@@ -23,11 +22,9 @@ faults! {
     },
 }
 
-/// Computes for half a second.
+/// Computes for a few hundred milliseconds of its own: by the clock it would get too little done on a busy machine.
 extern "system" fn spin(_: usize, _: usize, _: usize, _: usize) {
-    const HALF_A_SECOND: i64 = 5_000_000;
-    let start = KeQueryPerformanceCounter(0);
-    while KeQueryPerformanceCounter(0) - start < HALF_A_SECOND {
+    for _ in 0..20_000_000 {
         core::hint::spin_loop();
     }
 }

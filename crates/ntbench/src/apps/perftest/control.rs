@@ -1,9 +1,10 @@
 //! The connection for control messages.
 
 use super::super::node::{Node, Region};
-use super::super::{AppError, Result};
+use super::super::{AppError, Result, posted};
 use crate::ndk::{Adapter, Connector};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 /// Bytes of a [`Destination`].
 const DESTINATION: usize = 56;
@@ -93,8 +94,15 @@ impl Control {
     }
 
     pub(super) fn send(&self, message: &[u8]) -> Result<()> {
+        self.post(message)?;
+        self.node.sent("send")
+    }
+
+    /// Sends without waiting for the acknowledgement, which may be lost when the other side ends.
+    pub(super) fn post(&self, message: &[u8]) -> Result<()> {
         self.region.memory.write(OUT, message);
-        self.node.send(&self.region, OUT, message.len())
+        let sge = [self.region.sge(OUT, message.len())];
+        posted("NdkSend", self.node.qp.send(0, &sge, 0))
     }
 
     /// Sends a message, and waits for the server's of the same kind.
@@ -109,6 +117,15 @@ impl Control {
         let answer = self.exchange(&ours.to_bytes())?;
         Destination::from_bytes(&answer)
             .ok_or_else(|| AppError::Nonsense(format!("{} bytes instead of its memory", answer.len())))
+    }
+
+    /// The last meeting: the server's message says that it has got ours.
+    pub(super) fn part(&self, ours: Destination) -> Result<()> {
+        self.post(&ours.to_bytes())?;
+        let answer = self.receive()?;
+        answer
+            .map(|_| ())
+            .ok_or(AppError::Silence("the server's last message"))
     }
 
     /// Version, size of a page, size of a cache line, path MTU.
@@ -132,8 +149,8 @@ impl Control {
         Ok(())
     }
 
-    pub(super) fn disconnect(&mut self) -> Result<()> {
-        self.node.disconnect()
+    pub(super) fn end(&mut self, grace: Duration) -> Result<()> {
+        self.node.end(grace)
     }
 }
 

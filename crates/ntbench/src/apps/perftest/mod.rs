@@ -8,7 +8,7 @@
 mod control;
 mod side;
 
-use super::node::LIMIT;
+use super::node::{GRACE, LIMIT};
 use super::{AppError, Result};
 use crate::ndk::{Adapter, Incoming};
 use control::{Control, Destination};
@@ -16,6 +16,7 @@ use side::Side;
 use std::net::SocketAddr;
 use std::sync::mpsc;
 use std::thread;
+use std::time::Duration;
 
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +40,9 @@ pub struct Test {
     pub iterations: u32,
     /// Bytes of each: the option `-s`.
     pub size: usize,
+    /// How long a client waits in the end for a server that may not have got its last acknowledgement: on a wire that loses nothing,
+    /// not at all.
+    pub linger: Duration,
 }
 
 /// Serves one client of one test.
@@ -58,17 +62,21 @@ pub fn serve(ndk: &Adapter, incoming: &Incoming, test: Test) -> Result<()> {
     let (found, destinations) = mpsc::channel();
     thread::scope(|scope| {
         let mirror = scope.spawn(move || {
-            while let Some(message) = control.receive()? {
-                match Destination::from_bytes(&message) {
-                    Some(theirs) => {
-                        // Nobody listens any more when the test is over.
-                        let _ = found.send(theirs);
-                        control.send(&ours.to_bytes())?;
-                    }
-                    None => control.send(&message)?,
+            for left in (0..test.messages()).rev() {
+                let message = control.receive()?.ok_or(AppError::Silence("a control message"))?;
+                let answer = if let Some(theirs) = Destination::from_bytes(&message) {
+                    // Nobody listens any more when the test is over.
+                    let _ = found.send(theirs);
+                    ours.to_bytes().to_vec()
+                } else {
+                    message
+                };
+                match left {
+                    0 => control.post(&answer)?,
+                    _ => control.send(&answer)?,
                 }
             }
-            control.disconnect()
+            Ok(control)
         });
         side.accept(next()?)?;
         side.answer(|| {
@@ -78,7 +86,8 @@ pub fn serve(ndk: &Adapter, incoming: &Incoming, test: Test) -> Result<()> {
         let mirrored = mirror
             .join()
             .map_err(|_| AppError::Nonsense("a panic".to_owned()))?;
-        mirrored.and_then(|()| side.disconnect())
+        mirrored?.end(GRACE)?;
+        side.disconnect()
     })
 }
 
@@ -100,19 +109,35 @@ pub fn run(ndk: &Adapter, source: SocketAddr, target: SocketAddr, test: Test, ve
         control.meet(side.destination())?;
     }
     side.ask(theirs)?;
-    if !test.latency && test.verb != Verb::Send {
+    if test.tells_results() {
         control.meet(side.destination())?;
         control.exchange_results()?;
     }
-    // The write latency test ends without a word.
-    if (test.verb, test.latency) != (Verb::Write, true) {
-        control.meet(side.destination())?;
+    if test.ends_with_meeting() {
+        control.part(side.destination())?;
     }
     side.disconnect()?;
-    control.disconnect()
+    // The server's last message may have to come again, if our acknowledgement is lost.
+    control.end(test.linger)
 }
 
 impl Test {
+    /// Control messages of a client: version and parameters, the meetings, the results.
+    const fn messages(self) -> usize {
+        let results = if self.tells_results() { 6 } else { 0 };
+        4 + 3 + self.meetings_before() + results + self.ends_with_meeting() as usize
+    }
+
+    /// Whether the server, which has nothing to measure in a one-sided test, is told the results after one more meeting.
+    const fn tells_results(self) -> bool {
+        !self.latency && !matches!(self.verb, Verb::Send)
+    }
+
+    /// The write latency test ends without a word.
+    const fn ends_with_meeting(self) -> bool {
+        !matches!((self.verb, self.latency), (Verb::Write, true))
+    }
+
     /// How often both sides wait for each other between naming their memory and the first request.
     const fn meetings_before(self) -> usize {
         match (self.verb, self.latency) {

@@ -17,7 +17,7 @@ use vrnic_abi::wqe::{
     BASIC_BLOCK, ControlSegment, DataSegment, END_KEY, SrqSegment, WORK_SIGNALED, WorkOpcode,
     receive_entry_size, srq_entry_size,
 };
-use vrnic_device::{CableEnd, Engine, NicConfig};
+use vrnic_device::{CableEnd, Engine, NicConfig, Wire};
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes};
 
 use crate::host::{Host, MEMORY};
@@ -86,6 +86,14 @@ impl Side {
         Self::with_rig(rig, OUR_MAC, OUR_IP)
     }
 
+    /// On that wire.
+    pub fn on_wire(config: NicConfig, ip: IpAddr, wire: Arc<dyn Wire>) -> Self {
+        let mac = config.mac;
+        let mut rig = Rig::on_wire(config, Arc::new(Host::new()), wire);
+        rig.enable();
+        Self::with_rig(rig, mac, ip)
+    }
+
     /// Two of them with a cable between them.
     pub fn cabled(engine: Engine) -> [Self; 2] {
         let mut ends = CableEnd::pair().into_iter();
@@ -95,10 +103,9 @@ impl Side {
                 ..NicConfig::new(mac)
             };
             let end = ends.next().unwrap();
-            let mut rig = Rig::on_wire(config, Arc::new(Host::new()), end.clone());
-            end.plug_in(&rig.nic);
-            rig.enable();
-            Self::with_rig(rig, mac, ip)
+            let side = Self::on_wire(config, ip, end.clone());
+            end.plug_in(&side.rig.nic);
+            side
         })
     }
 
