@@ -188,6 +188,11 @@ fn verdicts_about_odd_packets() {
             ETH_IPV6 | ETH_UDP | ETH_L4_BAD,
         ),
         ("cut off", v4[..60].to_vec(), 0),
+        (
+            "a header longer than the packet",
+            change(&v4, &[(14, 0x4F), (16, 0), (17, 30)])[..50].to_vec(),
+            0,
+        ),
         ("ARP", change(&v4, &[(13, 6)]), 0),
         ("another protocol", change(&v6, &[(20, 58)]), ETH_IPV6),
         ("a fragment", change(&v6, &[(20, 44)]), ETH_IPV6),

@@ -8,7 +8,7 @@ use vrnic_abi::wqe::{RemoteSegment, WorkOpcode};
 use zerocopy::{FromZeros, IntoBytes};
 
 use super::frames::{Maker, V4, payload};
-use super::port::{LOG2, PAYLOAD, Port};
+use super::port::{LOG2, PAYLOAD, Port, asks};
 use crate::rdma::pair::Pair;
 use crate::rdma::side::{Request, Side};
 use crate::rig::OUR_MAC;
@@ -52,6 +52,31 @@ impl Flood {
         side.ring(doorbell::ETH + doorbell::ETH_CONSUMER, self.sent);
         side.ring(doorbell::ETH + doorbell::ETH_TX_PRODUCER, self.sent + (1 << LOG2));
     }
+}
+
+#[test]
+fn queues_take_turns() {
+    let mut port = Port::with_queues(5);
+    let frame = Maker::ours(V4).udp(&payload(100));
+    for queue in 0..5 {
+        for _ in 0..1 << LOG2 {
+            port.put_frame(queue, &frame, 1, &asks(0, 0, 0));
+        }
+        port.ring_tx(queue);
+    }
+    let mut turns = 0;
+    loop {
+        port.rig.nic.poll();
+        match port.rig.host.take_frames().len() {
+            0 => break,
+            sent => assert!(sent <= 2 * TURN, "all queues together: {sent}"),
+        }
+        turns += 1;
+        // After that many turns, each of the queues has been the first one.
+        let waiting = (0..5).filter(|queue| port.peek(*queue).is_none()).count();
+        assert!(turns < 16 || waiting == 0);
+    }
+    assert_eq!(port.rig.nic.statistics().eth_out_frames.get(), 5 << LOG2);
 }
 
 /// RoCEv2 goes to UDP port 4791.

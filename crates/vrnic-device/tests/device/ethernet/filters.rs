@@ -56,6 +56,25 @@ fn filters_let_pass_what_they_say() {
 }
 
 #[test]
+fn every_address_of_a_long_list_is_found() {
+    let mut port = Port::with_queues(1);
+    let list: Vec<_> = (0..128u8)
+        .rev()
+        .map(|last| [0x33, 0x33, 0xFF, 0, 7, last])
+        .collect();
+    port.set_multicast(&list).unwrap();
+    port.set_filter(FILTER_MULTICAST);
+    port.post_buffers(0, 16);
+    for last in 0..=255 {
+        let mut frame = Maker::peers(V4).udp(&payload(50));
+        frame[..6].copy_from_slice(&[0x33, 0x33, 0xFF, 0, 7, last]);
+        let is_received = port.hear(&frame).is_some();
+        assert_eq!(is_received, last < 128, "{last}");
+        port.post_buffers(0, u32::from(is_received));
+    }
+}
+
+#[test]
 fn the_address_can_be_another() {
     let mut port = Port::with_queues(1);
     port.config.mac = OTHER_STATION;
