@@ -1,8 +1,10 @@
-//! What Ethernet costs in the NIC: one of them, driven by one thread that is the driver and the wire too.
+//! What Ethernet costs in the NIC: one of them, driven by one thread that is the driver and the wire too. All times are times of the processor.
 //!
 //! Each frame is two to four accesses to the test's host memory, with a lock for each, and one copy into the test's wire.
 #![expect(missing_docs, reason = "criterion's macro makes a public function")]
 
+#[path = "cpu/mod.rs"]
+mod cpu;
 #[expect(dead_code, reason = "the tests use more of it")]
 #[path = "../tests/device/ethernet/frames.rs"]
 mod frames;
@@ -20,6 +22,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use vrnic_abi::eth::{HASH_ALL, RssTable, TX_END, TX_IP_CHECKSUM, TX_L4_CHECKSUM, TxDescriptor};
 use zerocopy::FromZeros;
 
+use cpu::CpuTime;
 use frames::{Maker, V4, payload};
 use port::{PAYLOAD, Port};
 
@@ -28,7 +31,7 @@ const BATCH: u32 = 32;
 /// Payload of a large send.
 const LENGTH: usize = 62 * 1024;
 
-fn sending(criterion: &mut Criterion) {
+fn sending(criterion: &mut Criterion<CpuTime>) {
     let mut group = criterion.benchmark_group("Ethernet, sending");
     group.throughput(Throughput::Elements(BATCH.into()));
     for (name, length, flags) in [
@@ -59,7 +62,7 @@ fn sending(criterion: &mut Criterion) {
     group.finish();
 }
 
-fn large_sends(criterion: &mut Criterion) {
+fn large_sends(criterion: &mut Criterion<CpuTime>) {
     let mut group = criterion.benchmark_group("Ethernet, large send");
     group.throughput(Throughput::Bytes(LENGTH as u64));
     for segment_size in [1448, 8948] {
@@ -91,7 +94,7 @@ fn large_sends(criterion: &mut Criterion) {
     group.finish();
 }
 
-fn receiving(criterion: &mut Criterion) {
+fn receiving(criterion: &mut Criterion<CpuTime>) {
     let mut group = criterion.benchmark_group("Ethernet, receiving");
     group.throughput(Throughput::Elements(BATCH.into()));
     for (name, length) in [("64 B", 64), ("1500 B", 1500)] {
@@ -121,6 +124,7 @@ fn receiving(criterion: &mut Criterion) {
 criterion_group! {
     name = benches;
     config = Criterion::default()
+        .with_measurement(CpuTime)
         .sample_size(20)
         .warm_up_time(std::time::Duration::from_millis(500))
         .measurement_time(std::time::Duration::from_secs(1));

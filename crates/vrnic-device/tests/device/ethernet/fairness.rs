@@ -79,7 +79,7 @@ fn queues_take_turns() {
     assert_eq!(port.rig.nic.statistics().eth_out_frames.get(), 5 << LOG2);
 }
 
-/// RoCEv2 goes to UDP port 4791.
+/// `RoCEv2` goes to UDP port 4791.
 fn is_rdma(frame: &[u8]) -> bool {
     frame[36..38] == 4791u16.to_be_bytes()
 }
@@ -111,7 +111,9 @@ fn write(pair: &mut Pair, flood: Option<&mut Flood>) -> (usize, usize) {
         if let Some(flood) = &mut flood {
             flood.sent += u32::try_from(other.len()).unwrap();
         }
-        rdma.iter().for_each(|frame| pair.sides[1].rig.nic.receive(frame));
+        for frame in &rdma {
+            pair.sides[1].rig.nic.receive(frame);
+        }
         pair.sides[1].rig.nic.poll();
         for frame in pair.sides[1].rig.host.take_frames() {
             pair.sides[0].rig.nic.receive(&frame);
