@@ -105,7 +105,7 @@ pub const PRIORITY_VLAN_TAG: Keyword = Keyword::choice("*PriorityVLANTag", &[0, 
 /// The VLAN that the adapter belongs to; 0 for no particular one. Needs VLANs in `*PriorityVLANTag`.
 pub const VLAN_ID: Keyword = Keyword::range("VlanID", 0, 4094, 1, 0);
 /// Receive buffers of each queue.
-pub const RECEIVE_BUFFERS: Keyword = Keyword::range("*ReceiveBuffers", 64, 4096, 64, 256);
+pub const RECEIVE_BUFFERS: Keyword = Keyword::range("*ReceiveBuffers", 64, 4096, 64, 512);
 /// Transmit descriptors of each queue: pieces of frames that the device may have at a time.
 pub const TRANSMIT_BUFFERS: Keyword = Keyword::range("*TransmitBuffers", 64, 4096, 64, 512);
 /// How long the firmware may take for a command, in milliseconds. Transmit queues may stand still for twice as long, and for two

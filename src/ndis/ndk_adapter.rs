@@ -18,7 +18,8 @@ impl Adapter {
         version: NDK_VERSION,
     ) -> Result<NonNull<NDK_ADAPTER>, NDIS_STATUS> {
         let provider = self.provider().ok_or(NDIS_STATUS_ADAPTER_NOT_READY)?;
-        if !self.is_working() {
+        // Objects from before a restart of the device have to go first.
+        if !self.is_working() || self.nic().is_some_and(|nic| nic.is_stale()) {
             return Err(NDIS_STATUS_ADAPTER_NOT_READY);
         }
         provider.open_adapter(passive, version)

@@ -127,6 +127,7 @@ impl Adapter {
         nic.fail(reason, 0);
         self.end_frames(passive, why);
         if let Some(provider) = self.provider() {
+            provider.set_enabled(false);
             provider.on_device_failed();
         }
         nic.set_stale(true);

@@ -32,11 +32,10 @@ use super::rss::Spread;
 use crate::nic::Nic;
 use crate::nic::command::CommandError;
 use crate::nic::eth::Moderation;
-use crate::os::handle::AdapterHandle;
 use crate::os::interrupt::Throttle;
 use crate::os::irql::Passive;
 use crate::os::lock::SpinLock;
-use crate::os::nbl::{EndedChain, Returned, SendChain};
+use crate::os::nbl::{Returned, SendChain};
 use crate::os::pool::{PoolArc, PoolSlice};
 
 /// Completions that one DPC serves before others have their turn.
@@ -57,7 +56,6 @@ pub struct Settings {
 
 /// All queues.
 pub struct Ethernet {
-    adapter: AdapterHandle,
     queues: PoolSlice<Queue>,
     /// By hash: the queue that sends a flow, and how many of these entries are in use; 0: the first queue sends all.
     spread: [AtomicU8; RSS_ENTRIES],
@@ -101,7 +99,6 @@ impl Ethernet {
         })?;
         let mac = config.network_address.unwrap_or_else(|| nic.mac());
         Ok(Self {
-            adapter: nic.handle(),
             queues,
             spread: [const { AtomicU8::new(0) }; RSS_ENTRIES],
             spread_entries: AtomicU32::new(0),
@@ -143,7 +140,7 @@ impl Ethernet {
     pub fn set_tagging(&self, tagging: Tagging) {
         self.tagging.store(tagging.bits(), Ordering::Relaxed);
         for queue in self.queues.iter() {
-            queue.lock_transmit().set_tagging(tagging);
+            queue.set_tagging(tagging);
         }
     }
 
@@ -174,26 +171,16 @@ impl Ethernet {
 
     /// `MiniportSendNetBufferLists`.
     fn send(&self, mut chain: SendChain) {
-        let mut ended = EndedChain::new();
         let mut next = chain.next();
         while let Some(list) = next {
             let index = self.queue_of(list.request().hash);
-            let Some(queue) = self.queues.get(index) else {
-                break; // Cannot be: the spread has queues that exist.
+            let Some(queue) = self.queues.get(index).or(self.queues.first()) else {
+                return; // Cannot be: there is one at least.
             };
-            let mut transmit = queue.lock_transmit();
-            queue.send(&mut transmit, list, &mut ended);
-            next = loop {
-                match chain.next() {
-                    Some(list) if self.queue_of(list.request().hash) == index => {
-                        queue.send(&mut transmit, list, &mut ended);
-                    }
-                    other => break other,
-                }
-            };
-            queue.flush(&mut transmit);
+            next = queue.send(list, &mut chain, |list| {
+                self.queue_of(list.request().hash) == index
+            });
         }
-        ended.complete(self.adapter, chain.at_dispatch());
     }
 
     /// `MiniportReturnNetBufferLists`.

@@ -1,9 +1,10 @@
 //! One Ethernet queue: rings, both halves, and the interrupt message that tells of it.
 
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use ndk_sys::{NDIS_STATUS, NTSTATUS};
 
+use super::super::offload::Tagging;
 use super::receive::{BATCH, Found, Read, Receive, Rules, Shut};
 use super::transmit::{Closed, Sent, Transmit};
 use super::{Settings, layout};
@@ -14,8 +15,8 @@ use crate::nic::work_queue::log2_entries;
 use crate::os::dma::{CopySpace, FrameSlots};
 use crate::os::handle::AdapterHandle;
 use crate::os::irql::Passive;
-use crate::os::lock::{SpinGuard, SpinLock};
-use crate::os::nbl::{EndedChain, ReceiveBuffer, ReceiveMemory, SendList};
+use crate::os::lock::SpinLock;
+use crate::os::nbl::{EndedChain, ReceiveBuffer, ReceiveMemory, SendChain, SendList};
 use crate::os::pool::{PoolArc, PoolSlice, PoolVec, Pooled, Tag};
 
 /// How serving a queue went.
@@ -37,6 +38,8 @@ pub struct Queue {
     rings: EthRings,
     /// The interrupt message of its events.
     message: u32,
+    /// So many calls have lists that have left the transmit half, and are about to go back to NDIS.
+    ending: AtomicU32,
     /// There has been an event, or there is more than one call may take.
     ready: AtomicBool,
 }
@@ -68,6 +71,7 @@ impl Queue {
             receive: SpinLock::new(receive(passive, nic, settings, sizes, index)?),
             rings: EthRings::allocate(passive, nic, sizes)?,
             message,
+            ending: AtomicU32::new(0),
             ready: AtomicBool::new(false),
         })
     }
@@ -124,19 +128,31 @@ impl Queue {
     /// The device does not have the queue any more, or does nothing any more: everything that it had is ended or free.
     /// At most `DISPATCH_LEVEL`.
     pub fn clear(&self, why: Closed, at_dispatch: bool) {
-        let mut ended = EndedChain::new();
-        {
-            let mut transmit = self.transmit.lock();
-            transmit.close(why, &mut ended);
-            transmit.abort(&mut ended);
-        }
+        self.rings.forget();
         {
             let mut receive = self.receive.lock();
             receive.shut(Shut::STOPPED);
             receive.clear();
         }
-        self.rings.forget();
+        self.with_transmit(at_dispatch, |transmit, ended| {
+            transmit.close(why, ended);
+            transmit.abort(ended);
+        });
+    }
+
+    /// Runs `work` with the transmit half locked, and completes the lists that it ends afterwards.
+    pub fn with_transmit<R>(
+        &self,
+        at_dispatch: bool,
+        work: impl FnOnce(&mut Transmit, &mut EndedChain) -> R,
+    ) -> R {
+        // Before the lock: whoever has the lock later and finds the half idle sees that lists are still on their way.
+        self.ending.fetch_add(1, Ordering::AcqRel);
+        let mut ended = EndedChain::new();
+        let result = work(&mut self.transmit.lock(), &mut ended);
         ended.complete(self.adapter, at_dispatch);
+        self.ending.fetch_sub(1, Ordering::AcqRel);
+        result
     }
 
     /// Makes the device forget the queue.
@@ -149,26 +165,34 @@ impl Queue {
         self.rings.unregister(passive, nic)
     }
 
-    /// The transmit half, for several lists in a row.
-    pub fn lock_transmit(&self) -> SpinGuard<'_, Transmit> {
-        self.transmit.lock()
+    /// Sends a list, and those that follow it in the chain as long as `is_ours` says so; the first that is another queue's.
+    pub fn send(
+        &self,
+        first: SendList,
+        rest: &mut SendChain,
+        is_ours: impl Fn(&SendList) -> bool,
+    ) -> Option<SendList> {
+        self.with_transmit(rest.at_dispatch(), |transmit, ended| {
+            transmit.send(&self.rings, first, ended);
+            let other = loop {
+                match rest.next() {
+                    Some(list) if is_ours(&list) => transmit.send(&self.rings, list, ended),
+                    other => break other,
+                }
+            };
+            transmit.flush(&self.rings);
+            other
+        })
     }
 
-    /// Sends a list with the half that [`Queue::lock_transmit`] has locked.
-    pub fn send(&self, transmit: &mut Transmit, list: SendList, ended: &mut EndedChain) {
-        transmit.send(&self.rings, list, ended);
-    }
-
-    /// Tells the device of what has been sent.
-    pub fn flush(&self, transmit: &mut Transmit) {
-        transmit.flush(&self.rings);
+    /// Changes what is done about tags.
+    pub fn set_tagging(&self, tagging: Tagging) {
+        self.transmit.lock().set_tagging(tagging);
     }
 
     /// Takes nothing to send any more for that reason; lists that wait go back. At most `DISPATCH_LEVEL`.
     pub fn close_transmit(&self, why: Closed, at_dispatch: bool) {
-        let mut ended = EndedChain::new();
-        self.transmit.lock().close(why, &mut ended);
-        ended.complete(self.adapter, at_dispatch);
+        self.with_transmit(at_dispatch, |transmit, ended| transmit.close(why, ended));
     }
 
     /// That reason is gone.
@@ -193,7 +217,10 @@ impl Queue {
 
     /// Whether NDIS and the device have nothing of each other's.
     pub fn is_idle(&self) -> bool {
-        self.transmit.lock().is_idle() && self.receive.lock().is_idle()
+        // In this order, see `with_transmit`.
+        self.transmit.lock().is_idle()
+            && self.ending.load(Ordering::Acquire) == 0
+            && self.receive.lock().is_idle()
     }
 
     /// Called at each tick; whether sending has come to nothing for `limit` ticks.
@@ -203,9 +230,7 @@ impl Queue {
 
     /// Ends lists that wait and have that cancellation id.
     pub fn cancel(&self, id: usize) {
-        let mut ended = EndedChain::new();
-        self.transmit.lock().cancel(id, &mut ended);
-        ended.complete(self.adapter, false);
+        self.with_transmit(false, |transmit, ended| transmit.cancel(id, ended));
     }
 
     /// NDIS returns buffers of this queue: as many as follow each other; the first of another one.
@@ -276,20 +301,15 @@ impl Queue {
         if sent.is_empty() {
             return true;
         }
-        let mut ended = EndedChain::new();
-        let good = {
-            let mut transmit = self.transmit.lock();
-            if transmit.life() == life {
-                let good = sent.iter().all(|one| transmit.complete(*one, &mut ended));
-                transmit.go_on(&self.rings, &mut ended);
-                transmit.flush(&self.rings);
-                good
-            } else {
-                true
+        self.with_transmit(true, |transmit, ended| {
+            if transmit.life() != life {
+                return true;
             }
-        };
-        ended.complete(self.adapter, true);
-        good
+            let good = sent.iter().all(|one| transmit.complete(*one, ended));
+            transmit.go_on(&self.rings, ended);
+            transmit.flush(&self.rings);
+            good
+        })
     }
 }
 
