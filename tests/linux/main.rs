@@ -8,7 +8,9 @@
 //! | `pingpong` | `ibv_rc_pingpong`, either side as server, against a NIC without the driver |
 //! | `loss` | rping, perftest and `ibv_rc_pingpong` on a wire that loses and reorders |
 //! | `wire` | a peer that dies and comes back, a thousand connects |
+//! | `ethernet` | ping, and iperf3 both ways, through the driver's Ethernet queues |
 
+mod ethernet;
 mod loss;
 mod pingpong;
 mod reject;

@@ -7,8 +7,10 @@
 //! | [`rping`] | `rping` of librdmacm, either side |
 //! | [`echo`] | `ucmatose` of librdmacm, either side |
 //! | [`perftest`] | `ib_send_bw`, `ib_write_lat` … of perftest with `-R`, either side |
+//! | [`iperf`] | `iperf3`'s client; over TCP, so no NDK consumer |
 
 pub mod echo;
+pub mod iperf;
 pub mod node;
 pub mod perftest;
 pub mod rping;

@@ -66,6 +66,8 @@ pub const LINUX: &[&str] = &[
     "peer killed",
     "peer rebooted",
     "1,000 connects",
+    "ping",
+    "iperf3",
 ];
 
 /// Handlers of the miniport that belong to NDK; the functions are those of the dispatch tables.

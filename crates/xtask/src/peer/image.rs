@@ -26,6 +26,7 @@ const PROGRAMS: &[&str] = &[
     "usr/bin/ib_read_lat",
     "usr/bin/ib_write_bw",
     "usr/bin/ib_write_lat",
+    "usr/bin/iperf3",
 ];
 
 /// What no program names, but threads need.

@@ -23,6 +23,7 @@ const PACKAGES: &[&str] = &[
     "rdmacm-utils",
     "ibverbs-utils",
     "perftest",
+    "iperf3",
     "libgcc-s1",
 ];
 
@@ -54,7 +55,7 @@ impl Userland {
         }
         let _ = fs::remove_dir_all(&root);
         let apt = PrivateApt::open(&cache.join("apt"), step)?;
-        step.message("downloading rdma-core, perftest, iproute2 and busybox");
+        step.message("downloading rdma-core, perftest, iperf3, iproute2 and busybox");
         apt.unpack(PACKAGES, true, &root, step)?;
         fs::write(list, wanted)?;
         Ok(Self { root })

@@ -89,6 +89,13 @@ impl TcpStream {
     }
 }
 
+impl TcpStream {
+    /// Changes how long each read and write waits at most.
+    pub fn set_limit(&mut self, limit: Duration) {
+        self.limit = limit;
+    }
+}
+
 impl Read for TcpStream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.shared.wait(self.handle, self.limit, |socket| {
