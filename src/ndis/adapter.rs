@@ -37,6 +37,8 @@ pub struct Adapter {
     pub handle: AdapterHandle,
     /// The network interface, for NETIO.
     pub luid: NET_LUID,
+    /// The same, as scope ids of addresses name it.
+    pub interface_index: u32,
     /// Keywords.
     pub config: Config,
     /// The adapter is going away: nothing new is started.
@@ -92,13 +94,14 @@ unsafe impl Send for Adapter {}
 
 impl Adapter {
     /// An adapter without anything yet.
-    pub fn new(handle: AdapterHandle, luid: NET_LUID, config: Config) -> Self {
+    pub fn new(handle: AdapterHandle, luid: NET_LUID, interface_index: u32, config: Config) -> Self {
         // Twice as long as a command may take; but a busy wire is no failure.
         let patience = (config.command_timeout * 2).max(LEAST_PATIENCE);
         let ticks = patience.as_millis() / TICK.as_millis();
         Self {
             handle,
             luid,
+            interface_index,
             config,
             transition: AtomicBool::new(false),
             asleep: AtomicBool::new(false),

@@ -161,7 +161,7 @@ fn start(
     })?;
     let config = Config::read(&keywords);
     drop(keywords);
-    let adapter = PoolArc::new(Adapter::new(handle, parameters.NetLuid, config)).map_err(|_| {
+    let adapter = PoolArc::new(Adapter::new(handle, parameters.NetLuid, parameters.IfIndex, config)).map_err(|_| {
         Failure::new(
             EVENT_NDIS_OUT_OF_RESOURCE,
             "no memory for the adapter",
@@ -394,6 +394,7 @@ impl Adapter {
         let config = ndk::Config {
             enabled,
             luid: self.luid,
+            interface_index: self.interface_index,
             frame_size: self.config.frame_size,
         };
         let provider = Provider::new(passive, nic.clone(), &config)

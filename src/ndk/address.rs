@@ -3,7 +3,7 @@
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use ndk_sys::{
     AF_INET, AF_INET6, IN_ADDR, IN6_ADDR, NTSTATUS, SOCKADDR_IN, SOCKADDR_IN6, SOCKADDR_INET,
-    STATUS_BUFFER_TOO_SMALL, STATUS_INVALID_PARAMETER, STATUS_SUCCESS,
+    STATUS_BUFFER_TOO_SMALL, STATUS_INVALID_ADDRESS, STATUS_INVALID_PARAMETER, STATUS_SUCCESS,
 };
 
 /// Bytes of a `SOCKADDR_IN`: family, port (big-endian), address, 8 bytes of zero.
@@ -11,7 +11,7 @@ const SOCKADDR_IN_LEN: usize = 16;
 /// Bytes of a `SOCKADDR_IN6`: family, port (big-endian), flow info, address, scope id.
 const SOCKADDR_IN6_LEN: usize = 28;
 
-/// Reads a `SOCKADDR`.
+/// Reads a `SOCKADDR`. A link-local IPv6 address may have a scope id: see [`in_scope`]. Other scope ids mean nothing.
 ///
 /// # Errors
 /// `STATUS_INVALID_PARAMETER` if it is too short for its family, or of another family than IPv4 and IPv6.
@@ -26,9 +26,36 @@ pub fn parse(bytes: &[u8]) -> Result<SocketAddr, NTSTATUS> {
         }
         (Some(AF_INET6), Some(port), SOCKADDR_IN6_LEN..) => {
             let octets: [u8; 16] = core::array::from_fn(|at| bytes[8 + at]);
-            Ok(SocketAddr::new(IpAddr::V6(Ipv6Addr::from(octets)), port))
+            let scope = u32::from_le_bytes(core::array::from_fn(|at| bytes[24 + at]));
+            Ok(scoped(
+                SocketAddr::new(IpAddr::V6(Ipv6Addr::from(octets)), port),
+                scope,
+            ))
         }
         _ => Err(STATUS_INVALID_PARAMETER),
+    }
+}
+
+/// `address` with the scope id of the interface `index` if it is link-local, so that others know which link that is.
+#[must_use]
+pub fn scoped(address: SocketAddr, index: u32) -> SocketAddr {
+    match address {
+        SocketAddr::V6(v6) if v6.ip().is_unicast_link_local() => {
+            SocketAddrV6::new(*v6.ip(), v6.port(), 0, index).into()
+        }
+        other => other,
+    }
+}
+
+/// `address` as the interface `index` knows it, without a scope id: it has but one link. The scope id 0 leaves open which
+/// interface is meant (RFC 4007).
+///
+/// # Errors
+/// `STATUS_INVALID_ADDRESS` if it is on the link of another interface.
+pub fn in_scope(address: SocketAddr, index: u32) -> Result<SocketAddr, NTSTATUS> {
+    match address {
+        SocketAddr::V6(v6) if ![0, index].contains(&v6.scope_id()) => Err(STATUS_INVALID_ADDRESS),
+        other => Ok(SocketAddr::new(other.ip(), other.port())),
     }
 }
 
@@ -74,6 +101,7 @@ pub fn to_inet(address: SocketAddr) -> SOCKADDR_INET {
                 sin6_addr: IN6_ADDR {
                     Word: v6.ip().segments().map(u16::to_be),
                 },
+                sin6_scope_id: v6.scope_id(),
                 ..SOCKADDR_IN6::zeroed()
             };
         }
@@ -123,6 +151,27 @@ mod tests {
         );
         let (bytes, _) = encode("[102::304]:1".parse().expect("test address"));
         assert_eq!(&bytes[..12], &[23, 0, 0, 1, 0, 0, 0, 0, 1, 2, 0, 0]);
+    }
+
+    #[test]
+    fn a_scope_id_says_which_link() {
+        let address = |text: &str| -> SocketAddr { text.parse().expect("test address") };
+        let read = |text| {
+            let (bytes, length) = encode(address(text));
+            in_scope(parse(&bytes[..length])?, 12)
+        };
+        let plain = address("[fe80::1]:445");
+        for good in ["[fe80::1%12]:445", "[fe80::1]:445"] {
+            assert_eq!(read(good), Ok(plain), "{good}");
+        }
+        assert_eq!(read("[fe80::1%13]:445"), Err(STATUS_INVALID_ADDRESS));
+        assert_eq!(read("[febf::1%13]:445"), Err(STATUS_INVALID_ADDRESS));
+        // Everywhere else it means nothing.
+        assert_eq!(read("[fd00::1%13]:445"), Ok(address("[fd00::1]:445")));
+        assert_eq!(scoped(plain, 12), address("[fe80::1%12]:445"));
+        for other in ["[fd00::1]:445", "10.0.0.1:445"] {
+            assert_eq!(scoped(address(other), 12), address(other));
+        }
     }
 
     #[test]

@@ -97,6 +97,11 @@ impl Listener {
         &self.adapter
     }
 
+    /// The interface, as scope ids of addresses name it.
+    fn interface_index(&self) -> u32 {
+        self.adapter.provider().interface_index()
+    }
+
     fn listening(&self) -> Option<(ListenerId, SocketAddr)> {
         match *self.state.lock() {
             State::Listening { id, local } => Some((id, local)),
@@ -160,7 +165,7 @@ unsafe extern "system" fn listen(
     // SAFETY: the consumer passes an open listener.
     let listener = ObjectRef::clone(&*unsafe { object::reference::<Listener, _>(listener) });
     // SAFETY: the consumer's `SOCKADDR` of `length` bytes, readable during the call.
-    let local = unsafe { connector::read_address(local, length) };
+    let local = unsafe { connector::read_address(local, length, listener.interface_index()) };
     match local.and_then(|local| Listener::listen(&listener, local)) {
         Ok(()) => STATUS_SUCCESS,
         Err(status) => status,
@@ -176,7 +181,9 @@ unsafe extern "system" fn get_local_address(
     let listener: &Listener = unsafe { object::borrow(listener) };
     match listener.listening() {
         // SAFETY: the consumer's buffer and its length.
-        Some((_, local)) => unsafe { connector::store_address(local, address, length) },
+        Some((_, local)) => unsafe {
+            connector::store_address(local, listener.interface_index(), address, length)
+        },
         None => STATUS_CONNECTION_INVALID,
     }
 }

@@ -92,8 +92,9 @@ unsafe extern "system" fn get_local_address(
 ) -> NTSTATUS {
     // SAFETY: the consumer passes an open shared endpoint.
     let endpoint: &SharedEndpoint = unsafe { object::borrow(endpoint) };
+    let index = endpoint.adapter.provider().interface_index();
     // SAFETY: the consumer's buffer and its length.
-    unsafe { store_address(endpoint.local, address, length) }
+    unsafe { store_address(endpoint.local, index, address, length) }
 }
 
 /// `NdkCreateSharedEndpoint`. It answers at once.
@@ -111,7 +112,7 @@ pub unsafe extern "system" fn create(
         return STATUS_INVALID_PARAMETER;
     };
     // SAFETY: the consumer's `SOCKADDR` of `length` bytes, or null.
-    let created = unsafe { read_address(local, length) }
+    let created = unsafe { read_address(local, length, adapter.provider().interface_index()) }
         .and_then(|local| SharedEndpoint::new(ObjectRef::clone(&adapter), local));
     match created {
         Ok(created) => {

@@ -14,7 +14,7 @@ use ntbench::ndk::{self, Connector, End, Incoming, Pair, PairOptions, VERSION_2_
 use ntbench::ndk::{ConnectOptions, DisconnectEvent};
 use ntbench::verifier::faults;
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -28,7 +28,10 @@ struct Two {
 }
 
 fn two() -> Two {
-    let adapters = vec![AdapterSetup::numbered(0), AdapterSetup::numbered(1)];
+    two_with(vec![AdapterSetup::numbered(0), AdapterSetup::numbered(1)])
+}
+
+fn two_with(adapters: Vec<AdapterSetup>) -> Two {
     let machine = Machine::start(MachineConfig::with_adapters(sys(), adapters)).expect("the driver starts");
     let open = |number| {
         machine
@@ -453,6 +456,54 @@ fn an_adapter_connects_to_itself() {
         panic!("it arrives")
     };
     assert_eq!((received.status, received.bytes), (STATUS_SUCCESS, 0));
+}
+
+/// Judges rule: a link-local address may have the scope id of the adapter's interface or none; another one is INVALID_ADDRESS
+#[test]
+fn link_local_addresses_belong_to_one_interface() {
+    let mut adapters = vec![AdapterSetup::numbered(0), AdapterSetup::numbered(1)];
+    let indexes = [0, 1].map(|number: usize| adapters[number].interface_index);
+    for (adapter, last) in adapters.iter_mut().zip([9_u16, 10]) {
+        let local = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, last);
+        adapter.addresses.push((local.into(), 64));
+    }
+    let two = two_with(adapters);
+    let at = |last: u16, port: u16, scope: u32| -> SocketAddr {
+        let address = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, last);
+        SocketAddrV6::new(address, port, 0, scope).into()
+    };
+    let refused = |address| Incoming::listen(&two.server, address).err();
+    assert_eq!(refused(at(10, 7530, indexes[0])), Some(STATUS_INVALID_ADDRESS));
+    assert_eq!(refused(at(10, 7530, u32::MAX)), Some(STATUS_INVALID_ADDRESS));
+    assert_eq!(
+        two.server.create_shared_endpoint(at(10, 7530, 1)).err(),
+        Some(STATUS_INVALID_ADDRESS)
+    );
+    for (port, scope) in [(7531, indexes[1]), (7532, 0)] {
+        let incoming = Incoming::listen(&two.server, at(10, port, scope)).expect("the port is free");
+        let options = ConnectOptions::default();
+        let (client, server) = (end(&two.client), end(&two.server));
+        let connector = two.client.create_connector().expect("there is room");
+        for (source, destination) in [
+            (at(9, 0, indexes[1]), at(10, port, 0)),
+            (at(9, 0, 0), at(10, port, indexes[1])),
+        ] {
+            assert_eq!(
+                connector.connect(&client.qp, source, destination, &options),
+                Err(STATUS_INVALID_ADDRESS),
+                "{source} to {destination}"
+            );
+        }
+        // Each side names the link by its own interface.
+        let connecting = connector.start_connect(&client.qp, at(9, 0, 0), at(10, port, indexes[0]), &options);
+        let accepted = next(&incoming);
+        let accepting = accepted.start_accept(&server.qp, &options, None);
+        connecting.wait().expect("accepted");
+        connector.complete_connect(None).expect("connected");
+        accepting.wait().expect("connected");
+        assert_eq!(connector.peer_address(), Ok(at(10, port, indexes[0])));
+        assert_eq!(accepted.local_address(), Ok(at(10, port, indexes[1])));
+    }
 }
 
 /// Judges rule: without a link the network is unreachable

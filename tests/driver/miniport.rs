@@ -120,6 +120,40 @@ fn without_its_cm_service_it_is_still_a_network_adapter() {
     assert!(!event_log::entries().is_empty(), "the event log says why");
 }
 
+/// Judges rule: a payload size that does not fit the link is in the event log, and the one that fits is used
+#[test]
+fn a_payload_size_that_does_not_fit_the_link_is_logged() {
+    for (mtu, frame_size, logged) in [
+        (1500, 2048, true),
+        (1500, 1024, false),
+        (1500, 4096, false),
+        (9000, 2048, false),
+        (1280, 2048, true),
+    ] {
+        let mut config = MachineConfig::new(sys());
+        config.adapters[0].nic.mtu = mtu;
+        let keywords = &mut config.adapters[0].keywords;
+        keywords.insert("*NetworkDirectRoCEFrameSize".into(), Keyword::Integer(frame_size));
+        let machine = Machine::start(config).expect("the driver starts");
+        let about_mtu = || -> Vec<_> {
+            let entries = event_log::entries().into_iter();
+            let about = |entry: &event_log::Entry| entry.strings.iter().any(|text| text.contains("MTU"));
+            entries.filter(about).collect()
+        };
+        assert_eq!(
+            about_mtu().len(),
+            usize::from(logged),
+            "{frame_size} bytes, MTU {mtu}"
+        );
+        // Once, however often the link comes and goes.
+        for up in [false, true] {
+            machine.nic().set_link(up);
+            assert!(machine.wait_for_link(up), "the driver reports the link");
+        }
+        assert_eq!(about_mtu().len(), usize::from(logged));
+    }
+}
+
 /// Judges functions: OID_NDK_STATISTICS, OID_NDK_CONNECTIONS, OID_NDK_LOCAL_ENDPOINTS
 /// Judges rule: statistics and lists say how much room they need
 #[test]

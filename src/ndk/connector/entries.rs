@@ -66,12 +66,14 @@ unsafe extern "system" fn connect(
 ) -> NTSTATUS {
     // SAFETY: the consumer passes an open connector.
     let connector = unsafe { own(connector) };
+    let index = connector.provider().interface_index();
     // SAFETY: the consumer's `SOCKADDR`.
-    let source = unsafe { read_address(source, source_length) }.map(Source::Address);
+    let source = unsafe { read_address(source, source_length, index) }.map(Source::Address);
     let parts = RawTarget {
         qp,
         destination,
         destination_length,
+        index: connector.provider().interface_index(),
         limits: ReadLimits { inbound, outbound },
         data,
         data_length,
@@ -107,6 +109,7 @@ unsafe extern "system" fn connect_with_shared_endpoint(
         qp,
         destination,
         destination_length,
+        index: connector.provider().interface_index(),
         limits: ReadLimits { inbound, outbound },
         data,
         data_length,
@@ -121,6 +124,8 @@ struct RawTarget {
     qp: *mut NDK_QP,
     destination: *const SOCKADDR,
     destination_length: u32,
+    /// Of the interface.
+    index: u32,
     limits: ReadLimits,
     data: *const c_void,
     data_length: u32,
@@ -131,7 +136,7 @@ impl RawTarget {
     /// The pointers are null, or the consumer's and valid during the call.
     unsafe fn check<'a>(self, source: Source) -> Result<Target<'a>, NTSTATUS> {
         // SAFETY: the caller's promise.
-        let peer = unsafe { read_address(self.destination, self.destination_length) }?;
+        let peer = unsafe { read_address(self.destination, self.destination_length, self.index) }?;
         // SAFETY: as above.
         let private_data = unsafe { read_data(self.data, self.data_length, MAX_CALLER_DATA) }?;
         Ok(Target {
@@ -329,9 +334,10 @@ unsafe extern "system" fn get_local_address(
 ) -> NTSTATUS {
     // SAFETY: the consumer passes an open connector.
     let connector: &Connector = unsafe { object::borrow(connector) };
+    let index = connector.provider().interface_index();
     match connector.addresses() {
         // SAFETY: the consumer's buffer and its length.
-        Ok((local, _)) => unsafe { store_address(local, address, length) },
+        Ok((local, _)) => unsafe { store_address(local, index, address, length) },
         Err(status) => status,
     }
 }
@@ -343,9 +349,10 @@ unsafe extern "system" fn get_peer_address(
 ) -> NTSTATUS {
     // SAFETY: the consumer passes an open connector.
     let connector: &Connector = unsafe { object::borrow(connector) };
+    let index = connector.provider().interface_index();
     match connector.addresses() {
         // SAFETY: the consumer's buffer and its length.
-        Ok((_, peer)) => unsafe { store_address(peer, address, length) },
+        Ok((_, peer)) => unsafe { store_address(peer, index, address, length) },
         Err(status) => status,
     }
 }
@@ -385,26 +392,37 @@ unsafe fn read_data<'a>(data: *const c_void, length: u32, most: u32) -> Result<&
     })
 }
 
-/// A consumer's `SOCKADDR`.
+/// A consumer's `SOCKADDR`, for the interface `index`.
 ///
 /// # Errors
-/// `STATUS_INVALID_PARAMETER` if it is null, too short, or of another family than IPv4 and IPv6.
+/// `STATUS_INVALID_PARAMETER` if it is null, too short, or of another family than IPv4 and IPv6; `STATUS_INVALID_ADDRESS` if it is
+/// on another interface's link.
 ///
 /// # Safety
 /// `address` is null, or has `length` readable bytes.
-pub unsafe fn read_address(address: *const SOCKADDR, length: u32) -> Result<SocketAddr, NTSTATUS> {
+pub unsafe fn read_address(
+    address: *const SOCKADDR,
+    length: u32,
+    index: u32,
+) -> Result<SocketAddr, NTSTATUS> {
     if address.is_null() {
         return Err(STATUS_INVALID_PARAMETER);
     }
     // SAFETY: the caller's promise.
-    address::parse(unsafe { slice::from_raw_parts(address.cast::<u8>(), length as usize) })
+    let bytes = unsafe { slice::from_raw_parts(address.cast::<u8>(), length as usize) };
+    address::in_scope(address::parse(bytes)?, index)
 }
 
-/// The common end of the `Get…Address` functions.
+/// The common end of the `Get…Address` functions, for an address that the interface `index` knows.
 ///
 /// # Safety
 /// `length` is null or valid; `buffer` is null or has `*length` writable bytes.
-pub unsafe fn store_address(value: SocketAddr, buffer: *mut SOCKADDR, length: *mut u32) -> NTSTATUS {
+pub unsafe fn store_address(
+    value: SocketAddr,
+    index: u32,
+    buffer: *mut SOCKADDR,
+    length: *mut u32,
+) -> NTSTATUS {
     // SAFETY: valid or null (caller).
     let Some(length) = (unsafe { length.as_mut() }) else {
         return STATUS_INVALID_PARAMETER;
@@ -412,7 +430,7 @@ pub unsafe fn store_address(value: SocketAddr, buffer: *mut SOCKADDR, length: *m
     let buffer = NonNull::new(buffer.cast::<u8>())
         // SAFETY: `*length` writable bytes (caller).
         .map(|buffer| unsafe { slice::from_raw_parts_mut(buffer.as_ptr(), *length as usize) });
-    let (status, size) = address::copy_out(value, buffer);
+    let (status, size) = address::copy_out(address::scoped(value, index), buffer);
     *length = u32::try_from(size).unwrap_or(u32::MAX);
     status
 }

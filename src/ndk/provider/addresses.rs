@@ -79,7 +79,8 @@ impl Provider {
         peer: SocketAddr,
     ) -> Result<AddressHandle, NTSTATUS> {
         self.check_link()?;
-        let (source, destination) = (address::to_inet(local), address::to_inet(peer));
+        let inet = |address| address::to_inet(address::scoped(address, self.interface_index));
+        let (source, destination) = (inet(local), inet(peer));
         let mac = route::resolve(passive, self.luid, &source, &destination)?;
         self.way(local.ip(), peer.ip(), mac)
     }

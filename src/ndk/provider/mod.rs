@@ -26,6 +26,7 @@ use super::queues::Queues;
 use super::{limits, path, version};
 use crate::cm::{self, ListenerSlot, Manager, ReadLimits, Slot, Tables, TimerCell};
 use crate::nic::{Nic, ObjectEvent};
+use crate::os::event_log;
 use crate::os::handle::AdapterHandle;
 use crate::os::irql::Passive;
 use crate::os::lock::SpinLock;
@@ -36,9 +37,11 @@ use core::ptr::NonNull;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use core::time::Duration;
 use ndk_sys::{
-    NDIS_NDK_CAPABILITIES, NDIS_STATUS, NDIS_STATUS_ADAPTER_NOT_READY, NDIS_STATUS_BAD_VERSION,
-    NDIS_STATUS_RESOURCES, NDK_ADAPTER, NDK_ADAPTER_INFO, NDK_VERSION, NET_LUID, NTSTATUS,
+    EVENT_NDIS_UNSUPPORTED_CONFIGURATION, NDIS_NDK_CAPABILITIES, NDIS_STATUS, NDIS_STATUS_ADAPTER_NOT_READY,
+    NDIS_STATUS_BAD_VERSION, NDIS_STATUS_RESOURCES, NDK_ADAPTER, NDK_ADAPTER_INFO, NDK_VERSION, NET_LUID,
+    NTSTATUS,
 };
+use roce_wire::cm::Mtu;
 use vrnic_abi::cm::GID_ENTRIES;
 
 /// Connection attempts that are followed at the same time, quarantined ones included.
@@ -48,12 +51,17 @@ const LISTENERS: usize = 256;
 /// Endpoints that are bound at the same time: one for each ephemeral port, and some.
 const ENDPOINTS: usize = 16_384 + 1024;
 
+/// The largest `*NetworkDirectRoCEFrameSize`.
+const MAX_FRAME_SIZE: u32 = 4096;
+
 /// What the miniport knows and the provider needs.
 pub struct Config {
     /// Whether a consumer may open an adapter.
     pub enabled: bool,
     /// The network interface, for routes and neighbours.
     pub luid: NET_LUID,
+    /// The same, as scope ids of addresses name it.
+    pub interface_index: u32,
     /// `*NetworkDirectRoCEFrameSize`: largest payload of a packet, in bytes.
     pub frame_size: u32,
 }
@@ -95,7 +103,10 @@ pub struct Provider {
     enabled: AtomicBool,
     open_adapters: AtomicU32,
     luid: NET_LUID,
+    interface_index: u32,
     frame_size: u32,
+    /// As it was when it was last looked at: what is wrong with it is logged once.
+    link_mtu: AtomicU32,
     addresses: SpinLock<[Option<IpAddr>; GID_ENTRIES as usize]>,
     endpoints: SpinLock<Endpoints<PoolSlice<EndpointSlot>>>,
     cm: SpinLock<Cm>,
@@ -125,9 +136,6 @@ impl Provider {
         let info = limits::adapter_info(nic.info(), nic.mac());
         let mut cm_config = cm::Config::new(secret, ca_guid(nic.mac()));
         cm_config.max_reads = read_limits(&info);
-        if let Some(mtu) = path::path_mtu(nic.link().mtu, config.frame_size) {
-            cm_config.path_mtu = mtu;
-        }
         let queues = Queues::new(&nic)?;
         let provider = Self {
             nic,
@@ -135,18 +143,27 @@ impl Provider {
             enabled: AtomicBool::new(config.enabled),
             open_adapters: AtomicU32::new(0),
             luid: config.luid,
+            interface_index: config.interface_index,
             frame_size: config.frame_size,
+            link_mtu: AtomicU32::new(0),
             endpoints: SpinLock::new(Endpoints::new(endpoints, secret[1])),
             addresses: SpinLock::new([None; GID_ENTRIES as usize]),
             cm: SpinLock::new(Manager::new(cm_config, slots, timers, listeners)),
             queues,
         };
-        Ok(PoolBox::new(provider)?)
+        let provider = PoolBox::new(provider)?;
+        provider.on_link_change();
+        Ok(provider)
     }
 
     /// The device.
     pub fn nic(&self) -> &PoolArc<Nic> {
         &self.nic
+    }
+
+    /// The interface, as scope ids of addresses name it.
+    pub(super) fn interface_index(&self) -> u32 {
+        self.interface_index
     }
 
     /// NDIS's handle of the adapter.
@@ -161,8 +178,14 @@ impl Provider {
 
     /// The link has changed, and with it perhaps the path MTU of new connections.
     pub fn on_link_change(&self) {
-        if let Some(mtu) = path::path_mtu(self.nic.link().mtu, self.frame_size) {
+        let link_mtu = self.nic.link().mtu;
+        if let Some(mtu) = path::path_mtu(link_mtu, self.frame_size) {
             self.cm().set_path_mtu(mtu);
+        }
+        // A device that is gone has none.
+        let is_new = link_mtu != 0 && self.link_mtu.swap(link_mtu, Ordering::Relaxed) != link_mtu;
+        if is_new && let Some(text) = misfit(link_mtu, self.frame_size) {
+            event_log::write(EVENT_NDIS_UNSUPPORTED_CONFIGURATION, text, link_mtu);
         }
     }
 
@@ -230,6 +253,17 @@ impl Provider {
     }
 }
 
+/// Why the administrator does not get the payload size that he wants. `frame_size` of 4096 bytes, the largest and the default, asks for what fits.
+fn misfit(link_mtu: u32, frame_size: u32) -> Option<&'static str> {
+    match path::path_mtu(link_mtu, frame_size).and_then(Mtu::bytes) {
+        None => Some("no RoCE payload fits the MTU of the link"),
+        Some(bytes) if frame_size < MAX_FRAME_SIZE && bytes < frame_size => {
+            Some("NetworkDirectRoCEFrameSize does not fit the MTU of the link")
+        }
+        Some(_) => None,
+    }
+}
+
 fn read_limits(info: &NDK_ADAPTER_INFO) -> ReadLimits {
     ReadLimits {
         inbound: info.MaxInboundReadLimit,
@@ -257,4 +291,27 @@ fn secret(nic: &PoolArc<Nic>) -> [u64; 2] {
         Instant::now().hundred_ns().rotate_left(32) ^ place,
         place.rotate_left(17) ^ crate::os::time::cycles(),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_payload_size_that_was_asked_for_can_be_a_misfit() {
+        for (link_mtu, frame_size, is_misfit) in [
+            (1500, 4096, false),
+            (1500, 2048, true),
+            (1500, 1024, false),
+            (9000, 2048, false),
+            (351, 4096, true),
+            (352, 4096, false),
+        ] {
+            assert_eq!(
+                misfit(link_mtu, frame_size).is_some(),
+                is_misfit,
+                "{link_mtu} {frame_size}"
+            );
+        }
+    }
 }

@@ -6,7 +6,7 @@ use crate::ndk::endpoints::Owner;
 use core::net::SocketAddr;
 use ndk_sys::{
     BOOLEAN, FALSE, NDIS_NDK_CONNECTION_ENTRY, NDIS_NDK_LOCAL_ENDPOINT_ENTRY, NDIS_NDK_PERFORMANCE_COUNTERS,
-    TRUE,
+    SOCKADDR_INET, TRUE,
 };
 
 impl Provider {
@@ -25,8 +25,8 @@ impl Provider {
     pub fn connections(&self, entry: &mut dyn FnMut(&NDIS_NDK_CONNECTION_ENTRY)) {
         for connection in self.cm().established_connections() {
             let mut row = NDIS_NDK_CONNECTION_ENTRY::zeroed();
-            row.Local = address::to_inet(connection.local);
-            row.Remote = address::to_inet(connection.peer);
+            row.Local = self.inet(connection.local);
+            row.Remote = self.inet(connection.peer);
             entry(&row);
         }
     }
@@ -35,19 +35,23 @@ impl Provider {
     pub fn local_endpoints(&self, entry: &mut dyn FnMut(&NDIS_NDK_LOCAL_ENDPOINT_ENTRY)) {
         for (local, owner) in self.endpoints.lock().iter() {
             match owner {
-                Owner::Listener => entry(&local_endpoint(local, TRUE)),
-                Owner::Shared => entry(&local_endpoint(local, FALSE)),
+                Owner::Listener => entry(&local_endpoint(self.inet(local), TRUE)),
+                Owner::Shared => entry(&local_endpoint(self.inet(local), FALSE)),
                 // Implicit endpoints are not listed: `OID_NDK_CONNECTIONS` has them.
                 Owner::Connector => {}
             }
         }
     }
+
+    fn inet(&self, address: SocketAddr) -> SOCKADDR_INET {
+        address::to_inet(address::scoped(address, self.interface_index))
+    }
 }
 
 /// The consumers are in the kernel: no process owns an endpoint.
-fn local_endpoint(address: SocketAddr, is_listener: BOOLEAN) -> NDIS_NDK_LOCAL_ENDPOINT_ENTRY {
+fn local_endpoint(local: SOCKADDR_INET, is_listener: BOOLEAN) -> NDIS_NDK_LOCAL_ENDPOINT_ENTRY {
     let mut entry = NDIS_NDK_LOCAL_ENDPOINT_ENTRY::zeroed();
-    entry.Local = address::to_inet(address);
+    entry.Local = local;
     entry.Listener = is_listener;
     entry
 }
