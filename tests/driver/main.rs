@@ -11,6 +11,7 @@ mod connections;
 mod data;
 mod device;
 mod duo;
+mod ethernet;
 mod hostile;
 mod limits;
 mod listener;

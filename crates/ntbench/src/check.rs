@@ -6,6 +6,7 @@
 mod ethernet;
 mod queues;
 
+use crate::ndis::departures::Departures;
 use crate::ndis::{self, Adapter};
 use crate::ndk::{self, Connector, Listener};
 use crate::nt::driver::Driver;
@@ -174,14 +175,16 @@ fn run_with(path: &Path, service: &str, fault_injection: Option<BTreeSet<String>
 
 /// Plugs a device in, and starts the driver's adapter on it.
 fn start_adapter(driver: &Driver) -> Result<Adapter, CheckError> {
+    let departures = Departures::new(Arc::new(Unplugged));
     let slot = Slot::plug(
         0,
         NicConfig::new([0x52, 0x54, 0x00, 0x77, 0x00, 0x09]),
-        Arc::new(Unplugged),
+        Arc::clone(&departures) as Arc<dyn Wire>,
     )?;
     let config = ndis::Config {
         interface_index: 12,
         addresses: vec![(ADDRESS.into(), 24)],
+        departures: Some(departures),
         ..ndis::Config::default()
     };
     let adapter = Adapter::add(driver, slot, config)

@@ -2,6 +2,7 @@
 //! the benchmarks and `ntbench run` start from.
 
 use crate::ndis::adapter::{Adapter, Config as AdapterConfig, Keyword};
+use crate::ndis::departures::Departures;
 use crate::ndis::{Protocol, Uses};
 use crate::ndk;
 use crate::netio;
@@ -62,19 +63,10 @@ pub struct AdapterSetup {
     pub addresses: Vec<(IpAddr, u8)>,
     /// Registry values of the adapter.
     pub keywords: BTreeMap<String, Keyword>,
-    /// Where the host's IP stack is.
-    pub stack: Stack,
+    /// What the host's IP stack, which is bound to the miniport, may use of what it offers.
+    pub uses: Uses,
     /// Done with the device before the driver gets it: to break it.
     pub before_start: Option<Preparation>,
-}
-
-/// Where the IP stack of an adapter's host is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stack {
-    /// On the adapter's port, beside the device.
-    OnPort,
-    /// Bound to the miniport, which it may use like that.
-    Bound(Uses),
 }
 
 /// Done with a device.
@@ -95,7 +87,7 @@ impl AdapterSetup {
             nic: NicConfig::new(mac),
             addresses,
             keywords: BTreeMap::new(),
-            stack: Stack::OnPort,
+            uses: Uses::default(),
             before_start: None,
         }
     }
@@ -216,15 +208,16 @@ impl Machine {
             peers: AtomicU8::new(0),
             kernel,
         };
-        for (Plugged { slot, host, protocol }, setup) in plugged.into_iter().zip(config.adapters) {
+        for (one, setup) in plugged.into_iter().zip(config.adapters) {
             let adapter_config = AdapterConfig {
                 interface_index: setup.interface_index,
                 keywords: setup.keywords,
                 addresses: setup.addresses,
-                host: Some(host),
-                protocol,
+                host: Some(one.host),
+                departures: one.departures,
+                protocol: Some(one.protocol),
             };
-            match Adapter::add(&driver, slot, adapter_config) {
+            match Adapter::add(&driver, one.slot, adapter_config) {
                 Ok(adapter) => machine.adapters.push(adapter),
                 Err(status) => {
                     let log = event_log::entries();
@@ -429,7 +422,8 @@ fn stations(adapters: &[AdapterSetup]) -> Vec<(IpAddr, MacAddr)> {
 struct Plugged {
     slot: Slot,
     host: Arc<HostStack>,
-    protocol: Option<Arc<Protocol>>,
+    protocol: Arc<Protocol>,
+    departures: Option<Arc<Departures>>,
 }
 
 /// A cable for those adapters, of which there must be two.
@@ -453,8 +447,13 @@ fn plug_in(
         0 => "nic".to_owned(),
         _ => format!("nic{}", number + 1),
     };
+    let mut departures = None;
     let make = |wire: Arc<dyn Wire>| {
-        let port = cable.map_or(wire, |end| Arc::clone(end) as Arc<dyn Wire>);
+        // Cables are for benchmarks, which have no time to watch.
+        let port = match cable {
+            Some(end) => Arc::clone(end) as Arc<dyn Wire>,
+            None => Arc::clone(departures.insert(Departures::new(wire))) as Arc<dyn Wire>,
+        };
         let plugged = Slot::plug(number, setup.nic.clone(), port)?;
         let nic = Arc::clone(plugged.nic());
         if let Some(end) = cable {
@@ -463,23 +462,12 @@ fn plug_in(
         slot = Some(plugged);
         Ok(nic)
     };
-    let (nic, host, protocol) = match setup.stack {
-        Stack::OnPort => {
-            let nic::Plugged { nic, host } = nic::plug_in(hub, &name, setup.nic.mac, make)?;
-            (nic, host, None)
-        }
-        Stack::Bound(uses) => {
-            let nic = nic::plug_in_alone(hub, &name, make)?;
-            let protocol = Protocol::new(uses);
-            let attachment = Attachment::plain(MacAddr(setup.nic.mac));
-            let host = Arc::new(HostStack::above(
-                attachment,
-                Arc::clone(&protocol) as Arc<dyn Link>,
-            )?);
-            protocol.set_host(&host);
-            (nic, host, Some(protocol))
-        }
-    };
+    let nic = nic::plug_in_alone(hub, &name, make)?;
+    let protocol = Protocol::new(setup.uses);
+    let attachment = Attachment::plain(MacAddr(setup.nic.mac));
+    let host = HostStack::above(attachment, Arc::clone(&protocol) as Arc<dyn Link>)?;
+    let host = Arc::new(host);
+    protocol.set_host(&host);
     if let Some(prepare) = &setup.before_start {
         prepare(&nic);
     }
@@ -489,7 +477,12 @@ fn plug_in(
         }
     }
     let slot = slot.ok_or_else(|| io::Error::other("the slot is empty"))?;
-    Ok(Plugged { slot, host, protocol })
+    Ok(Plugged {
+        slot,
+        host,
+        protocol,
+        departures,
+    })
 }
 
 /// The NIC's IPv4 endpoint with that port.

@@ -42,7 +42,7 @@ pub const FAULTS: &[Fault] = later! {
     "NdisObjectHeader" "NdisHandle" "NdisDeregisterMiniportDriver" "NdisSetOptionalHandlers" "NdisMiniportAttributes"
     "NdisCompletion" "NdisPauseFailed" "NdisResourceLeak" "NdisResourceNotHeld" "NdisSharedMemoryOrder" "PeriodicTimer"
     "NdisTimerFreed" "NdisWorkItemQueued" "NdisWorkItemFreed" "NdisDoubleOidComplete" "NdisTimedOidComplete"
-    "NdisOidBytesWritten" "NdisNetPnPEventInOid" "NdisSendLost" "NdisSendReturned" "NdisSendStatus"
+    "NdisOidBytesWritten" "NdisNetPnPEventInOid" "NdisSendLost" "NdisSendReturned" "NdisSendStatus" "NdisSendOnWire"
     "NdisSendChanged" "NdisLargeSendInfo" "NdisListTouched" "NdisDispatchFlag" "NdisLockHeld" "NdisNetBufferPool"
     "NdisNetBufferData" "NdisReceiveState" "NdisReceiveList" "NdisReceiveChanged"
     "NdisPauseWithReceives" "NdisRssHash" "NdisRssProcessor" "NdisReceiveChecksum" "NdisPacketFilter" "NdisStatistics"

@@ -9,9 +9,10 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use ndk_sys::imports::ndis;
 use ndk_sys::{
     NDIS_HANDLE, NDIS_OBJECT_TYPE_DEFAULT, NDIS_RECEIVE_FLAGS_PERFECT_FILTERED,
-    NDIS_SEND_COMPLETE_FLAGS_DISPATCH_LEVEL, NDIS_STATUS_SUCCESS, NDIS_TCP_LARGE_SEND_OFFLOAD_V2_TYPE,
-    NET_BUFFER, NET_BUFFER_LIST, NET_BUFFER_LIST_POOL_PARAMETERS, NetBufferListHashInfo,
-    NetBufferListHashValue, TcpIpChecksumNetBufferListInfo, TcpLargeSendNetBufferListInfo,
+    NDIS_SEND_COMPLETE_FLAGS_DISPATCH_LEVEL, NDIS_STATUS_FAILURE, NDIS_STATUS_SUCCESS,
+    NDIS_TCP_LARGE_SEND_OFFLOAD_V2_TYPE, NET_BUFFER, NET_BUFFER_LIST, NET_BUFFER_LIST_POOL_PARAMETERS,
+    NetBufferListHashInfo, NetBufferListHashValue, TcpIpChecksumNetBufferListInfo,
+    TcpLargeSendNetBufferListInfo,
 };
 
 use crate::faults::is;
@@ -122,14 +123,19 @@ pub fn send(adapter: NDIS_HANDLE, lists: *mut NET_BUFFER_LIST) {
 
 /// Fills in a list that is about to be completed.
 fn finish(list: usize) {
-    if !is("NdisSendStatus") {
-        poke(
-            list + core::mem::offset_of!(NET_BUFFER_LIST, Status),
-            NDIS_STATUS_SUCCESS,
-        );
-    }
     let large = info(list, TcpLargeSendNetBufferListInfo);
-    if peek::<u64>(large) != 0 && !is("NdisLargeSendInfo") {
+    let is_large = peek::<u64>(large) != 0;
+    // Nothing is sent: only who lies says so.
+    let lies = is("NdisSendOnWire") || (is("NdisLargeSendInfo") && is_large);
+    let status = if lies {
+        NDIS_STATUS_SUCCESS
+    } else {
+        NDIS_STATUS_FAILURE
+    };
+    if !is("NdisSendStatus") {
+        poke(list + core::mem::offset_of!(NET_BUFFER_LIST, Status), status);
+    }
+    if is_large && !is("NdisLargeSendInfo") {
         poke(large, u64::from(NDIS_TCP_LARGE_SEND_OFFLOAD_V2_TYPE) << 30);
     }
     let buffer: usize = peek(list + core::mem::offset_of!(NET_BUFFER_LIST, FirstNetBuffer));

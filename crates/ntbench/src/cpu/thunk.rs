@@ -10,7 +10,7 @@ use super::thread::{self, ImportCall, Registers};
 use crate::exports::{Binding, Export, MAX_ARGUMENTS};
 use crate::memory;
 use crate::pe::{arena, cfg};
-use crate::verifier;
+use crate::verifier::{self, limits};
 use parking_lot::Mutex;
 use std::arch::naked_asm;
 use std::collections::HashMap;
@@ -161,7 +161,7 @@ extern "sysv64" fn dispatch(export: &'static Export, frame: usize) -> u64 {
         verifier::irql::wrong_irql_for_call(export, before);
     }
     let arguments: [u64; MAX_ARGUMENTS] = memory::read(frame + 16);
-    let result = call_export(export, &arguments);
+    let result = limits::export(|| call_export(export, &arguments));
     if !export.irql.changes && irql::current() != before {
         verifier::irql::changed_by_export(export, before, irql::current());
     }

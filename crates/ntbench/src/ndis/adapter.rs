@@ -7,6 +7,7 @@
 //! and one that does not return in [`HANDLER_LIMIT`] is reported.
 
 use super::attributes::Attributes;
+use super::departures::Departures;
 use super::driver::Registration;
 use super::header;
 use super::protocol::Protocol;
@@ -57,6 +58,8 @@ pub struct Config {
     pub addresses: Vec<(IpAddr, u8)>,
     /// The stack that has these addresses: NETIO asks it for neighbours.
     pub host: Option<Arc<HostStack>>,
+    /// The adapter's wire, if what leaves on it is compared with what was sent.
+    pub departures: Option<Arc<Departures>>,
     /// The binding through which that stack sends and receives, if it is bound to the adapter.
     pub protocol: Option<Arc<Protocol>>,
 }
@@ -268,6 +271,19 @@ impl Adapter {
         self.miniport.reset()
     }
 
+    /// `MiniportCheckForHangEx`, as NDIS calls it now and then: whether the driver asks to be reset.
+    #[must_use]
+    pub fn check_for_hang(&self) -> bool {
+        let handler = self.miniport.registration.handlers.CheckForHangHandlerEx;
+        handler.is_some_and(|handler| {
+            let answer = self
+                .miniport
+                .handler("MiniportCheckForHangEx", handler as usize, &[]);
+            // A BOOLEAN is the lowest byte.
+            answer & 0xFF != 0
+        })
+    }
+
     /// `MiniportShutdownEx`.
     pub fn shutdown(&self, action: NDIS_SHUTDOWN_ACTION) {
         if let Some(handler) = self.miniport.registration.handlers.ShutdownHandlerEx {
@@ -402,7 +418,7 @@ impl Miniport {
         if let Some(protocol) = &self.config.protocol {
             protocol.stop();
         }
-        *self.state.lock() = State::Pausing;
+        self.sends.between(|| *self.state.lock() = State::Pausing);
         self.receives.begin_pause();
         let parameters = (&raw const parameters).addr() as u64;
         let status = match status_of(self.handler("MiniportPause", handler as usize, &[parameters])) {

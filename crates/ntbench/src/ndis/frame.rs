@@ -147,19 +147,28 @@ impl Checksums {
 
 /// Computes the checksums of a frame: the IPv4 header's, TCP's, UDP's.
 pub fn fill_checksums(frame: &mut [u8]) {
+    fill_some(frame, true, true);
+}
+
+/// As [`fill_checksums`]: only the IPv4 header's, or only that of TCP or UDP.
+pub fn fill_some(frame: &mut [u8], ip4: bool, transport: bool) {
     let Some(headers) = Headers::of(frame) else {
         return;
     };
-    if !headers.v6 {
+    if ip4 && !headers.v6 {
         frame[headers.ip + 10..headers.ip + 12].fill(0);
         let checksum = !sum([&frame[headers.ip..headers.transport]]);
         frame[headers.ip + 10..headers.ip + 12].copy_from_slice(&checksum.to_be_bytes());
     }
-    if let Some(at) = headers.checksum() {
+    if let Some(at) = headers.checksum().filter(|_| transport) {
         frame[at..at + 2].fill(0);
         let pseudo = headers.pseudo_header(frame, headers.end - headers.transport);
         let checksum = !sum([&pseudo.to_be_bytes(), &frame[headers.transport..headers.end]]);
-        let checksum = if checksum == 0 { 0xFFFF } else { checksum };
+        let checksum = if checksum == 0 && headers.protocol == UDP {
+            0xFFFF
+        } else {
+            checksum
+        };
         frame[at..at + 2].copy_from_slice(&checksum.to_be_bytes());
     }
 }

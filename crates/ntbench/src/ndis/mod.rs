@@ -5,6 +5,7 @@ use crate::exports::Export;
 pub mod adapter;
 pub mod attributes;
 pub mod config;
+pub mod departures;
 pub mod driver;
 pub mod filter;
 pub mod frame;

@@ -159,7 +159,7 @@ impl Receives {
         self.lent.lock().contains_key(&list)
     }
 
-    /// The miniport pauses: what is held goes back, but not at once.
+    /// The miniport pauses: what is held goes back, but not at once; what comes from now on is not held.
     pub(super) fn begin_pause(&self) {
         release(&mut self.queue.lock(), AT_PAUSE);
         self.work.notify_all();
@@ -293,6 +293,20 @@ impl Miniport {
         }
     }
 
+    /// Takes a list that is indicated: checks it, and hands its frame on.
+    fn take(self: &Arc<Self>, list: usize, flags: u32) {
+        let received = self.check_list(list, flags);
+        frame::check_verdicts(&received.data, &received.info);
+        rss::check(self, &received);
+        let lent = Lent {
+            data: received.data.clone(),
+            info: received.info,
+        };
+        self.receives.lent.lock().insert(list, lent);
+        let passes = self.passes(&received);
+        self.receives.keep(received, passes);
+    }
+
     /// The list is as it was when it was lent.
     fn check_unchanged(&self, list: usize) {
         let Some(lent) = self.receives.lent.lock().remove(&list) else {
@@ -344,18 +358,19 @@ impl Miniport {
         let inside = match queue.returns {
             Returns::Inside => true,
             Returns::Mixed => queue.batches.is_multiple_of(3),
-            Returns::Held => {
-                queue.held.extend(lists);
-                return;
-            }
+            Returns::Held => false,
         };
         if inside {
             drop(queue);
             self.return_lists(&lists);
             return;
         }
-        let due = Instant::now() + A_WHILE;
-        queue.later.extend(lists.into_iter().map(|list| (due, list)));
+        if queue.returns == Returns::Held && self.state() != State::Pausing {
+            queue.held.extend(lists);
+        } else {
+            let due = Instant::now() + A_WHILE;
+            queue.later.extend(lists.into_iter().map(|list| (due, list)));
+        }
         if !queue.running {
             queue.running = true;
             let this = Arc::downgrade(self);
@@ -430,16 +445,7 @@ extern "win64" fn ndis_m_indicate_receive_net_buffer_lists(
     }
     let resources = flags & NDIS_RECEIVE_FLAGS_RESOURCES != 0;
     for &list in &lists {
-        let received = miniport.check_list(list, flags);
-        frame::check_verdicts(&received.data, &received.info);
-        rss::check(&miniport, &received);
-        let lent = Lent {
-            data: received.data.clone(),
-            info: received.info,
-        };
-        miniport.receives.lent.lock().insert(list, lent);
-        let passes = miniport.passes(&received);
-        miniport.receives.keep(received, passes);
+        miniport.take(list, flags);
     }
     if resources {
         // The driver has them back when this returns.

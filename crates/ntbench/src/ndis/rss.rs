@@ -80,23 +80,38 @@ pub const VERIFICATION_KEY: [u8; 40] = [
 #[derive(Default)]
 pub(super) struct Scaling {
     current: Option<Parameters>,
-    previous: Option<Parameters>,
+    /// Since when the current ones are in force; none were before, if there are no others.
     since: Option<Instant>,
+    previous: Vec<(Parameters, Instant)>,
+}
+
+impl Scaling {
+    fn set(&mut self, new: Parameters) {
+        let now = Instant::now();
+        self.previous.retain(|one| now - one.1 < GRACE);
+        if let Some(old) = self.current.replace(new) {
+            self.previous.push((old, now));
+        }
+        self.since = Some(now);
+    }
+
+    /// Whether a frame may still have been on its way when the current parameters were set.
+    fn fits_before(&self, received: &Received) -> bool {
+        let recent = self.since.is_some_and(|since| since.elapsed() < GRACE);
+        let all = || self.previous.iter().filter(|one| one.1.elapsed() < GRACE);
+        recent && (self.previous.is_empty() || all().any(|one| judge(&one.0, received).is_ok()))
+    }
 }
 
 impl Miniport {
     /// Sets `OID_GEN_RECEIVE_SCALE_PARAMETERS`.
     pub fn set_rss(&self, parameters: &Parameters) -> Answer {
         // From here on the driver may use either.
-        {
-            let mut scaling = self.scaling.lock();
-            scaling.previous = scaling.current.replace(parameters.clone());
-            scaling.since = Some(Instant::now());
-        }
+        self.scaling.lock().set(parameters.clone());
         let answer = self.oid_set(OID_GEN_RECEIVE_SCALE_PARAMETERS, &parameters.encode());
         let mut scaling = self.scaling.lock();
         if answer.status != ndk_sys::NDIS_STATUS_SUCCESS {
-            scaling.current = scaling.previous.take();
+            scaling.current = scaling.previous.pop().map(|one| one.0);
         }
         scaling.since = Some(Instant::now());
         answer
@@ -160,18 +175,10 @@ fn input(frame: &[u8], types: u32) -> Option<(u32, Vec<u8>)> {
 /// Checks a frame that was indicated against the parameters in force.
 pub(super) fn check(miniport: &Miniport, received: &Received) {
     let scaling = miniport.scaling.lock();
-    let recent = scaling.since.is_some_and(|since| since.elapsed() < GRACE);
-    if scaling.current.is_none() {
-        return;
-    }
-    let previous_fits = || match &scaling.previous {
-        Some(previous) => judge(previous, received).is_ok(),
-        None => true,
-    };
     let Some(Err((rule, what))) = scaling.current.as_ref().map(|now| judge(now, received)) else {
         return;
     };
-    if recent && previous_fits() {
+    if scaling.fits_before(received) {
         return;
     }
     drop(scaling);

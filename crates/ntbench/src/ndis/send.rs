@@ -1,7 +1,8 @@
 //! Sends: net buffer lists that the bench hands to a miniport, each of which must come back exactly once, as it was, with a
 //! status.
 
-use super::adapter::Miniport;
+use super::adapter::{Miniport, State};
+use super::departures::{self, Departures};
 use super::packet::{NO_STATUS, Owned, SendList};
 use super::{handles, nbl};
 use crate::cpu::irql::{self, DISPATCH_LEVEL};
@@ -13,7 +14,7 @@ use ndk_sys::{
     NDIS_STATUS_PENDING, NDIS_STATUS_SUCCESS, NDIS_TCP_LARGE_SEND_OFFLOAD_V2_TYPE, NET_BUFFER_LIST,
     TcpLargeSendNetBufferListInfo,
 };
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, RwLock};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
@@ -42,12 +43,19 @@ struct Pending {
     number: u64,
     keep: bool,
     large: bool,
+    /// Whether it was sent to an adapter that was running. One that is pausing, or paused, turns sends away, soon and not by the end
+    /// of the pause.
+    while_running: bool,
+    /// Fingerprints of its frames on the wire.
+    expected: Vec<u64>,
     since: Instant,
 }
 
 /// The lists that a miniport has, and those that came back.
 #[derive(Default)]
 pub struct Sends {
+    /// Held while lists are handed down; a pause begins when nobody has it.
+    gate: RwLock<()>,
     with_driver: Mutex<BTreeMap<usize, Pending>>,
     returned: Mutex<Returned>,
     changed: Condvar,
@@ -65,7 +73,8 @@ struct Returned {
 impl Sends {
     /// Reports lists that the driver still has where it must not have any.
     pub(super) fn check_all_returned(&self, handler: &str) {
-        let left = self.with_driver.lock().len();
+        let left = self.with_driver.lock();
+        let left = left.values().filter(|one| one.while_running).count();
         if left != 0 {
             lost(&format!(
                 "{handler} has completed, and {left} net buffer lists have not come back"
@@ -82,6 +91,12 @@ impl Sends {
                 "a net buffer list that was sent has not come back within {limit:?}"
             ))
         }
+    }
+
+    /// Runs `begin` while no list is being handed down.
+    pub(super) fn between(&self, begin: impl FnOnce()) {
+        let _nobody_else = self.gate.write();
+        begin();
     }
 
     /// Frames that were sent with success.
@@ -140,13 +155,36 @@ impl Miniport {
             return Vec::new();
         };
         self.sends.check_overdue();
-        let first = self.sends.returned.lock().next;
-        let numbers: Vec<u64> = (first..).take(lists.len()).collect();
+        // Also while a pause is waiting: whoever has it may wait for a processor that this thread has.
+        let _handing_down = self.sends.gate.read_recursive();
+        let while_running = self.state() == State::Running;
+        let numbers: Vec<u64> = {
+            let mut returned = self.sends.returned.lock();
+            let first = returned.next;
+            returned.next += lists.len() as u64;
+            (first..returned.next).collect()
+        };
         let mut next = 0;
         for (list, &number) in lists.iter().zip(&numbers).rev() {
-            next = self.sends.own(list, number, keep, next);
+            let watched = self.config.departures.is_some();
+            let pending = Pending {
+                owned: Owned::new(list),
+                number,
+                keep,
+                while_running,
+                expected: if watched {
+                    departures::expected(list)
+                } else {
+                    Vec::new()
+                },
+                large: list
+                    .info
+                    .iter()
+                    .any(|one| one.0 == TcpLargeSendNetBufferListInfo && one.1 != 0),
+                since: Instant::now(),
+            };
+            next = self.sends.own(pending, next);
         }
-        self.sends.returned.lock().next += lists.len() as u64;
         let at_dispatch = irql::current() == DISPATCH_LEVEL;
         let flags = if at_dispatch {
             NDIS_SEND_FLAGS_DISPATCH_LEVEL
@@ -193,27 +231,16 @@ impl Miniport {
 }
 
 impl Sends {
-    /// Makes a list with `next` behind it; returns its address.
-    fn own(&self, list: &SendList, number: u64, keep: bool, next: usize) -> usize {
-        let mut owned = Owned::new(list);
-        owned.link(next);
-        let address = owned.address();
-        let pending = Pending {
-            owned,
-            number,
-            keep,
-            large: list
-                .info
-                .iter()
-                .any(|one| one.0 == TcpLargeSendNetBufferListInfo && one.1 != 0),
-            since: Instant::now(),
-        };
+    /// Links a list to the next one of its chain; returns its address.
+    fn own(&self, mut pending: Pending, next: usize) -> usize {
+        pending.owned.link(next);
+        let address = pending.owned.address();
         self.with_driver.lock().insert(address, pending);
         address
     }
 
     /// Takes a list back; returns the next one of the chain.
-    fn give_back(&self, address: usize) -> usize {
+    fn give_back(&self, address: usize, departures: Option<&Departures>) -> usize {
         let Some(pending) = self.with_driver.lock().remove(&address) else {
             broken(
                 Rule::NdisSendReturned,
@@ -224,8 +251,11 @@ impl Sends {
         };
         let list: NET_BUFFER_LIST = memory::read(address);
         check_status(address, list.Status);
-        if pending.large {
+        if pending.large && list.Status == NDIS_STATUS_SUCCESS {
             check_large_send(address);
+        }
+        if let Some(departures) = departures.filter(|_| list.Status == NDIS_STATUS_SUCCESS) {
+            check_departed(address, &pending.expected, departures);
         }
         if let Some(changed) = pending.owned.changed() {
             broken(
@@ -295,6 +325,23 @@ fn check_status(list: usize, status: NDIS_STATUS) {
     }
 }
 
+/// What was sent with success has left.
+fn check_departed(list: usize, expected: &[u64], departures: &Departures) {
+    let missing = expected.iter().filter(|&&print| !departures.take(print)).count();
+    if missing != 0 {
+        broken(
+            Rule::NdisSendOnWire,
+            list,
+            format!(
+                "a net buffer list was completed with success, and {missing} of its {} frames have not left like that",
+                expected.len()
+            ),
+            "Complete with success what the device has sent: whole, in segments if it is a large send, with the checksums that were \
+             left to it.",
+        )
+    }
+}
+
 /// What a miniport leaves in the list of a large send: `LsoV2TransmitComplete`, with its type and nothing else.
 fn check_large_send(list: usize) {
     let info = nbl::info(list, TcpLargeSendNetBufferListInfo) & 0xFFFF_FFFF;
@@ -342,6 +389,8 @@ extern "win64" fn ndis_m_send_net_buffer_lists_complete(handle: u64, list: usize
     check_no_lock(CALL);
     let mut next = list;
     while next != 0 {
-        next = miniport.sends.give_back(next);
+        next = miniport
+            .sends
+            .give_back(next, miniport.config.departures.as_deref());
     }
 }

@@ -5,7 +5,7 @@ mod pdb;
 mod unwind;
 
 pub use modules::{Module, add, find, remove};
-pub use unwind::{Frame, StackTrace, UnwindSections, set_fast};
+pub use unwind::{Frame, StackTrace, UnwindSections, is_fast, set_fast};
 
 use std::fmt::Write as _;
 

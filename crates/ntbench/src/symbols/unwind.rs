@@ -89,12 +89,18 @@ pub fn set_fast(fast: bool) {
     FAST.store(fast, Ordering::Relaxed);
 }
 
+/// Whether the bench runs for benchmarks.
+#[must_use]
+pub fn is_fast() -> bool {
+    FAST.load(Ordering::Relaxed)
+}
+
 impl StackTrace {
     /// The stack to remember with something that is tracked: as [`StackTrace::capture`], or only the innermost caller
     /// when the bench is set to be fast.
     #[must_use]
     pub fn track() -> Self {
-        if !FAST.load(Ordering::Relaxed) {
+        if !is_fast() {
             return Self::capture();
         }
         let address = thread::caller_address();

@@ -233,6 +233,8 @@ rules! {
     NdisSendStatus,
     /// A net buffer list comes back as it was given: data, offsets, MDL chains.
     NdisSendChanged,
+    /// A net buffer list that comes back with success has left on the wire, with its offloads done.
+    NdisSendOnWire,
     /// The list of a large send comes back with what NDIS wants to know of it.
     NdisLargeSendInfo,
     /// Net buffer lists are left alone after they were completed.

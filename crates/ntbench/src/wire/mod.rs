@@ -3,7 +3,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`hub`], [`impair`], [`dgram`], [`pcap`] | the switch and what connects it to the outside: the crate `vrnic-wire` |
-//! | [`host`] | the host's IP stack beside the NIC: ARP, neighbour discovery, ping, TCP |
+//! | [`host`] | a host's IP stack: ARP, neighbour discovery, ping, TCP |
 //! | `neighbour` | ARP and neighbour discovery messages |
 //! | [`nic`] | plugs in a [`vrnic_device::Nic`] |
 //! | [`ladder`] | records the CM messages, for people to read |

@@ -9,7 +9,7 @@ use vrnic_device::{Nic, Wire};
 use super::host::HostStack;
 use super::hub::Hub;
 
-/// A NIC on the wire, and the IP stack of its host, which shares the port.
+/// A NIC without a driver on the wire, and the IP stack of its host, which shares the port.
 pub struct Plugged {
     /// The NIC: it gets every frame of the port.
     pub nic: Arc<Nic>,

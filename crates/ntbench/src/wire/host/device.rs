@@ -14,7 +14,7 @@ const ROCE_PORT: u16 = 4791;
 /// How many frames may wait for the stack; more are dropped, as a busy host drops them.
 const DEPTH: usize = 1024;
 /// Whether the frame is for the NIC's transport rather than for the host.
-pub(super) fn is_rdma(frame: &[u8]) -> bool {
+pub(crate) fn is_rdma(frame: &[u8]) -> bool {
     let Ok(frame) = EthernetFrame::new_checked(frame) else {
         return false;
     };

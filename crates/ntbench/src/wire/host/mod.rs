@@ -26,6 +26,7 @@ use vrnic_device::Wire;
 
 use super::neighbour::{self, Event};
 use device::Queue;
+pub(crate) use device::is_rdma;
 
 /// How often a neighbour is asked for before it counts as unreachable; RFC 4861's `MAX_UNICAST_SOLICIT`.
 const QUESTIONS: u32 = 3;
