@@ -114,7 +114,9 @@ impl Adapter {
         self.reported_health
             .store(Health::Working as u8, Ordering::Release);
         self.transition.store(false, Ordering::Release);
-        self.request_work(Work::LINK | Work::ADDRESSES);
+        // Before anybody sends: the link was down while the device did not work.
+        self.indicate_link();
+        self.request_work(Work::ADDRESSES);
         self.update_ndk_state();
         if nic.health() != Health::Working {
             self.notice_health();

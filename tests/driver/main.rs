@@ -20,6 +20,7 @@ mod miniport;
 mod network_direct;
 mod objects;
 mod queue_failures;
+mod recovery;
 mod reject;
 mod support;
 mod work_queues;
