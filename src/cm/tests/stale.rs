@@ -125,3 +125,26 @@ fn a_late_request_of_a_connection_that_is_over_is_not_a_new_one() {
     assert!(matches!(bench.receive(&peer(1), &request(1, 77)), Seen::Nothing));
     assert_eq!(bench.cm.counters().connect_requests, 1);
 }
+
+#[test]
+fn a_reply_with_a_name_that_is_in_use_is_not_taken_for_one() {
+    let mut bench = Bench::idle(8);
+    bench.connected();
+    let mut second = connect_to(1);
+    second.local.set_port(50_001);
+    let (id, req) = bench.try_connect(&second).expect("there is room");
+    let seen = bench.receive(&peer(1), &rep(&parse(&req), 55));
+    assert!(matches!(seen, Seen::Nothing), "{seen:?}");
+    assert_eq!(bench.cm.counters().unexpected, 1);
+    assert_eq!(
+        bench.state(id),
+        Some(CmState::ReqSent),
+        "it may still be answered"
+    );
+    let seen = bench.receive(
+        &peer(1),
+        &mra(56, parse(&req).message.local_comm_id(), MessageMraed::REQ),
+    );
+    assert!(matches!(seen, Seen::Nothing), "{seen:?}");
+    assert_eq!(bench.state(id), Some(CmState::MraReqRcvd));
+}
