@@ -9,6 +9,7 @@
 //! - [`packages`]: what the host must have, and installing it
 //! - [`peer`]: a Linux guest with soft-RoCE as the RDMA peer
 //! - [`bench`](mod@bench): the benchmarks, and our figures beside those of peers
+//! - [`qemu`]: a QEMU that can attach the NIC
 //! - [`conformance`]: the table of what is judged by which test
 //! - [`capture`], [`tshark`]: captures decoded by Wireshark
 //! - [`cargo`], [`progress`], [`paths`]: running Cargo, how it talks to people, and where things are
@@ -27,5 +28,6 @@ pub mod packages;
 pub mod paths;
 pub mod peer;
 pub mod progress;
+pub mod qemu;
 pub mod run;
 pub mod tshark;

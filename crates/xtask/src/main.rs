@@ -7,7 +7,7 @@ use anyhow::Result;
 use clap::{Arg, Command};
 use xtask::peer::{LinuxPeer, PeerConfig, PeerFiles, Wire};
 use xtask::progress::Step;
-use xtask::{abi, bench, capture, check, conformance, demo, doctor, driver, package, paths, run};
+use xtask::{abi, bench, capture, check, conformance, demo, doctor, driver, package, paths, qemu, run};
 
 fn main() -> ExitCode {
     // Not `fn main() -> Result`: that prints errors in the form for developers, with a backtrace.
@@ -31,6 +31,10 @@ fn run_command() -> Result<ExitCode> {
         Some(("conformance", arguments)) => conformance::run(arguments)?,
         Some(("abi", _)) => abi::run()?,
         Some(("peer", arguments)) => peer(arguments.get_many::<String>("command").unwrap_or_default())?,
+        Some(("qemu", _)) => {
+            let qemu = qemu::Qemu::prepare()?;
+            println!("{} {}", qemu.program.display(), qemu.version);
+        }
         Some(("capture", arguments)) => capture::run(arguments)?,
         Some(("doctor", _)) => doctor::run()?,
         _ => unreachable!("clap asks for a subcommand and knows their names"),
@@ -56,6 +60,7 @@ fn command_line() -> Command {
             Command::new("abi").about("Print the sizes and offsets of all structures of ndk-sys as JSON"),
         )
         .subcommand(peer_command())
+        .subcommand(Command::new("qemu").about("Get a QEMU that can attach the NIC"))
         .subcommand(capture::command())
         .subcommand(doctor::command())
 }

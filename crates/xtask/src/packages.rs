@@ -71,6 +71,16 @@ pub const LINUX_PEER: &[Need] = &[
     ),
 ];
 
+/// To unpack Debian packages beside the system.
+pub const PRIVATE_APT: &[Need] = &[
+    program("dpkg-deb", "dpkg", "unpacks QEMU's packages"),
+    file(
+        "/usr/share/keyrings/debian-archive-keyring.gpg",
+        "debian-archive-keyring",
+        "verifies QEMU's packages",
+    ),
+];
+
 /// To decode captures with a judge that is not ours.
 pub const TSHARK: &[Need] = &[program(
     "tshark",

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::progress::Step;
 
-/// The Debian release of the guest's userland.
+/// The Debian release of the guest's userland and kernel.
 pub const SUITE: &str = "bookworm";
 
 /// The keys that sign Debian's archive (package `debian-archive-keyring`).
@@ -20,16 +20,22 @@ const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 #[derive(Debug)]
 pub struct PrivateApt {
     dir: PathBuf,
+    suite: &'static str,
+    /// The suite that versions are taken from where it has the package.
+    target: Option<&'static str>,
 }
 
 impl PrivateApt {
-    /// Sets up the folder, with the mirror that this machine's own apt uses, and fetches the package lists if it has none.
+    /// Sets up the folder for a Debian release and its backports, with the mirror that this machine's own apt uses, and fetches
+    /// the package lists if it has none.
     ///
     /// # Errors
     /// When the machine's sources name no Debian mirror, or the lists cannot be fetched.
-    pub fn open(dir: &Path, step: &Step) -> Result<Self> {
+    pub fn open(dir: &Path, suite: &'static str, step: &Step) -> Result<Self> {
         let apt = Self {
             dir: dir.to_path_buf(),
+            suite,
+            target: None,
         };
         for sub in ["state/lists/partial", "cache/archives/partial", "logs"] {
             fs::create_dir_all(dir.join(sub))
@@ -38,7 +44,7 @@ impl PrivateApt {
         fs::write(dir.join("state/status"), "")?;
         let mirror = mirror()?;
         let source = format!("deb [arch=amd64 signed-by={KEYRING}] {mirror}");
-        let sources = format!("{source} {SUITE} main\n{source} {SUITE}-backports main\n");
+        let sources = format!("{source} {suite} main\n{source} {suite}-backports main\n");
         fs::write(dir.join("sources.list"), sources)?;
         fs::write(dir.join("apt.conf"), apt.configuration())?;
         if !apt.has_lists() {
@@ -47,12 +53,19 @@ impl PrivateApt {
         Ok(apt)
     }
 
+    /// Prefers the versions of that suite.
+    #[must_use]
+    pub const fn target(mut self, suite: &'static str) -> Self {
+        self.target = Some(suite);
+        self
+    }
+
     /// Fetches the package lists anew.
     ///
     /// # Errors
     /// When the mirror cannot be reached or its signature is wrong.
     pub fn update(&self, step: &Step) -> Result<()> {
-        step.message(format!("package lists of Debian {SUITE}"));
+        step.message(format!("package lists of Debian {}", self.suite));
         step.run(
             self.command("apt-get").args(["-q", "update"]),
             &self.dir.join("logs/update.log"),
@@ -112,6 +125,9 @@ impl PrivateApt {
 
     fn download(&self, packages: &[&str], closure: bool, archives: &Path, step: &Step) -> Result<()> {
         let mut command = self.command("apt-get");
+        if let Some(suite) = self.target {
+            command.args(["--target-release", suite]);
+        }
         if closure {
             let to = format!("Dir::Cache::archives={}", archives.display());
             command.args(["-q", "--yes", "--download-only", "-o", &to, "install"]);

@@ -41,7 +41,7 @@ impl Kernel {
         if let Ok(kernel) = Self::load(&kernels, PINNED) {
             return Ok(kernel);
         }
-        let apt = PrivateApt::open(&cache.join("apt"), step)?;
+        let apt = PrivateApt::open(&cache.join("apt"), SUITE, step)?;
         let package = choose(&apt, step)?;
         Self::load(&kernels, &package).or_else(|_| {
             step.message(format!("downloading {package}"));

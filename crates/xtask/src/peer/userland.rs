@@ -8,7 +8,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use super::apt::PrivateApt;
+use super::apt::{PrivateApt, SUITE};
 use crate::paths;
 use crate::progress::Step;
 
@@ -54,7 +54,7 @@ impl Userland {
             return Ok(Self { root });
         }
         let _ = fs::remove_dir_all(&root);
-        let apt = PrivateApt::open(&cache.join("apt"), step)?;
+        let apt = PrivateApt::open(&cache.join("apt"), SUITE, step)?;
         step.message("downloading rdma-core, perftest, iperf3, iproute2 and busybox");
         apt.unpack(PACKAGES, true, &root, step)?;
         fs::write(list, wanted)?;
