@@ -27,6 +27,8 @@ pub struct NicConfig {
     pub poll_window: Duration,
     /// Who drives the device.
     pub engine: Engine,
+    /// The host keeps the MSI-X table and masks vectors itself, as VFIO does: to the device all vectors are open.
+    pub host_masks_vectors: bool,
     /// How long a SEND that comes before a receive is posted is held before its sender gets an RNR NAK.
     pub rnr_hold: Duration,
 }
@@ -55,6 +57,7 @@ impl NicConfig {
             max_half_open: 4096,
             poll_window: Duration::from_micros(50),
             engine: Engine::Thread,
+            host_masks_vectors: false,
             rnr_hold: Duration::from_millis(300),
         }
     }

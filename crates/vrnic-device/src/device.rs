@@ -75,6 +75,7 @@ impl Device {
         doorbells: Arc<DoorbellMemory>,
         signal: Arc<Signal>,
     ) -> Self {
+        let msix = Msix::new(config.host_masks_vectors);
         Self {
             link_up: config.link_up,
             transport: Arc::new(TransportConfig {
@@ -90,7 +91,7 @@ impl Device {
             doorbells,
             signal,
             config_space: ConfigSpace::new(),
-            msix: Msix::new(),
+            msix,
             registers: Registers::new(),
             commands: None,
             event_queues: EventQueues::new(),
@@ -123,7 +124,7 @@ impl Device {
     pub fn function_reset(&mut self) {
         self.reset();
         self.config_space = ConfigSpace::new();
-        self.msix = Msix::new();
+        self.msix = Msix::new(self.config.host_masks_vectors);
         self.configuration_changed();
     }
 

@@ -30,10 +30,11 @@ pub(crate) struct Msix {
 }
 
 impl Msix {
-    /// All vectors masked, as after reset.
-    pub const fn new() -> Self {
+    /// All vectors masked, as after reset; or all open, for a host that masks them itself.
+    pub const fn new(host_masks_vectors: bool) -> Self {
+        let control = if host_masks_vectors { 0 } else { MASKED };
         Self {
-            table: [[0, 0, 0, MASKED]; ENTRIES],
+            table: [[0, 0, 0, control]; ENTRIES],
             pending: 0,
         }
     }

@@ -111,7 +111,7 @@ fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<JoinHand
 }
 
 /// Removes a socket; what is no socket stays, and `bind` will say so.
-fn remove_socket(path: &Path) -> io::Result<()> {
+pub(crate) fn remove_socket(path: &Path) -> io::Result<()> {
     match fs::symlink_metadata(path) {
         Ok(metadata) if metadata.file_type().is_socket() => fs::remove_file(path),
         _ => Ok(()),

@@ -28,7 +28,12 @@ const PROGRAM: &str = "qemu-system-x86_64";
 /// Where Debian's packages have libraries.
 const LIBRARIES: &str = "usr/lib/x86_64-linux-gnu";
 /// Folders of packages that no program needs.
-const UNUSED: &[&str] = &["usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/icons"];
+const UNUSED: &[&str] = &[
+    "usr/share/doc",
+    "usr/share/man",
+    "usr/share/locale",
+    "usr/share/icons",
+];
 
 /// A QEMU that can attach a vfio-user device.
 #[derive(Clone, Debug)]
@@ -109,10 +114,14 @@ impl Qemu {
         };
         let said = qemu.command().arg("--version").output()?;
         let said = String::from_utf8_lossy(&said.stdout).into_owned();
-        qemu.version = version(&said)
-            .with_context(|| format!("{} does not say its version", qemu.program.display()))?;
+        qemu.version =
+            version(&said).with_context(|| format!("{} does not say its version", qemu.program.display()))?;
         if numbers(&qemu.version) < Some(FIRST) {
-            bail!("{} {} has no vfio-user client", qemu.program.display(), qemu.version);
+            bail!(
+                "{} {} has no vfio-user client",
+                qemu.program.display(),
+                qemu.version
+            );
         }
         Ok(qemu)
     }
