@@ -63,6 +63,9 @@ pub struct AdapterSetup {
     pub addresses: Vec<(IpAddr, u8)>,
     /// Registry values of the adapter.
     pub keywords: BTreeMap<String, Keyword>,
+    /// The PCI address of a device that Linux hands over in place of one of the bench's own: see [`crate::pci::vfio`]. It has a wire
+    /// of its own.
+    pub vfio: Option<String>,
     /// What the host's IP stack, which is bound to the miniport, may use of what it offers.
     pub uses: Uses,
     /// Done with the device before the driver gets it: to break it.
@@ -87,6 +90,7 @@ impl AdapterSetup {
             nic: NicConfig::new(mac),
             addresses,
             keywords: BTreeMap::new(),
+            vfio: None,
             uses: Uses::default(),
             before_start: None,
         }
@@ -201,7 +205,7 @@ impl Machine {
         let mut machine = Self {
             adapters: Vec::new(),
             driver: None,
-            nics: plugged.iter().map(|one| Arc::clone(one.slot.nic())).collect(),
+            nics: plugged.iter().filter_map(|one| one.slot.nic().cloned()).collect(),
             hosts: plugged.iter().map(|one| Arc::clone(&one.host)).collect(),
             hub,
             stations: stations(&config.adapters),
@@ -454,22 +458,28 @@ fn plug_in(
             Some(end) => Arc::clone(end) as Arc<dyn Wire>,
             None => Arc::clone(departures.insert(Departures::new(wire))) as Arc<dyn Wire>,
         };
-        let plugged = Slot::plug(number, setup.nic.clone(), port)?;
-        let nic = Arc::clone(plugged.nic());
+        let plugged = slot.insert(Slot::plug(number, setup.nic.clone(), port)?);
+        let nic = plugged.nic().cloned();
+        let nic = nic.ok_or_else(|| io::Error::other("the slot is empty"))?;
         if let Some(end) = cable {
             end.plug_in(&nic);
         }
-        slot = Some(plugged);
         Ok(nic)
     };
-    let nic = nic::plug_in_alone(hub, &name, make)?;
+    let nic = match &setup.vfio {
+        None => Some(nic::plug_in_alone(hub, &name, make)?),
+        Some(_) => None,
+    };
+    if let Some(address) = &setup.vfio {
+        slot = Some(Slot::vfio(number, address)?);
+    }
     let protocol = Protocol::new(setup.uses);
     let attachment = Attachment::plain(MacAddr(setup.nic.mac));
     let host = HostStack::above(attachment, Arc::clone(&protocol) as Arc<dyn Link>)?;
     let host = Arc::new(host);
     protocol.set_host(&host);
-    if let Some(prepare) = &setup.before_start {
-        prepare(&nic);
+    if let (Some(prepare), Some(nic)) = (&setup.before_start, &nic) {
+        prepare(nic);
     }
     for &(address, prefix) in &setup.addresses {
         if !host.add_address(address, prefix) {

@@ -105,16 +105,17 @@ pub fn map_twice(executable: usize, size: usize) -> usize {
     writable
 }
 
-/// Maps `size` bytes of a file, shared, readable and writable, at `address`, which the caller has reserved.
+/// Maps `size` bytes of a file from `offset` on, shared, readable and writable, at `address`, which the caller has reserved.
 ///
 /// # Errors
 /// What `mmap` says.
-pub fn map_file(address: usize, size: usize, file: BorrowedFd<'_>) -> io::Result<()> {
+pub fn map_file(address: usize, size: usize, file: BorrowedFd<'_>, offset: u64) -> io::Result<()> {
+    let offset = libc::off_t::try_from(offset).map_err(io::Error::other)?;
     let protection = libc::PROT_READ | libc::PROT_WRITE;
     let flags = libc::MAP_SHARED | libc::MAP_FIXED;
     let address = address as *mut libc::c_void;
     // SAFETY: the caller owns the range that is replaced.
-    let result = unsafe { libc::mmap(address, size, protection, flags, file.as_raw_fd(), 0) };
+    let result = unsafe { libc::mmap(address, size, protection, flags, file.as_raw_fd(), offset) };
     if result == libc::MAP_FAILED {
         Err(io::Error::last_os_error())
     } else {

@@ -4,14 +4,13 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::Parser;
 use vrnic_device::{NicConfig, PcapTap};
-use vrnic_vfio_user::options::{NicOptions, Options, WireOptions};
+use vrnic_vfio_user::options::{self, NicOptions, Options, WireOptions};
 use vrnic_vfio_user::{Function, Server, truncated};
 use vrnic_wire::{DgramPort, Hub, HubConfig, Pcap, StreamPort, TapPort};
 
 fn main() -> ExitCode {
-    match run(&Options::parse()) {
+    match run(&Options::from(&options::command().get_matches())) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("vrnic-vfio-user: {error}");

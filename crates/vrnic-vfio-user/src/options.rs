@@ -3,31 +3,74 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use clap::Parser;
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use roce_wire::eth::MacAddr;
 
-/// Serves emulated RDMA NICs to QEMU over vfio-user.
-///
-/// All NICs and wires of one process are on one Ethernet switch.
-#[derive(Debug, Parser)]
-#[command(name = "vrnic-vfio-user", version)]
+/// What to serve.
+#[derive(Debug)]
 pub struct Options {
-    /// The socket of the first NIC, to which QEMU connects
-    #[arg(long, value_name = "PATH", required_unless_present = "nic")]
+    /// The socket of the first NIC.
     pub socket: Option<PathBuf>,
-    /// The first NIC's Ethernet address
-    #[arg(long, value_name = "MAC", default_value = "52:54:00:77:00:09", value_parser = parse_mac)]
+    /// The first NIC's Ethernet address.
     pub mac: [u8; 6],
-    /// One more NIC: socket=PATH[,mac=MAC][,mtu=BYTES][,pcap=FILE]
-    #[arg(long, value_name = "NIC")]
+    /// More NICs.
     pub nic: Vec<NicOptions>,
-    /// What the switch is connected to: dgram:LOCAL,REMOTE (QEMU's -netdev dgram with unix sockets),
-    /// listen:PATH or connect:PATH (-netdev stream), tap:NAME
-    #[arg(long, value_name = "WIRE")]
+    /// What the switch is connected to.
     pub wire: Vec<WireOptions>,
-    /// Record everything that crosses the switch
-    #[arg(long, value_name = "FILE")]
+    /// Where everything that crosses the switch is recorded.
     pub pcap: Option<PathBuf>,
+}
+
+/// The command line.
+#[must_use]
+pub fn command() -> Command {
+    Command::new("vrnic-vfio-user")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("Serves emulated RDMA NICs to QEMU over vfio-user")
+        .after_help("All NICs and wires of one process are on one Ethernet switch.")
+        .args([
+            Arg::new("socket")
+                .long("socket")
+                .value_name("PATH")
+                .required_unless_present("nic")
+                .value_parser(value_parser!(PathBuf))
+                .help("The socket of the first NIC, to which QEMU connects"),
+            Arg::new("mac")
+                .long("mac")
+                .default_value("52:54:00:77:00:09")
+                .value_parser(parse_mac)
+                .help("The first NIC's Ethernet address"),
+            Arg::new("nic")
+                .long("nic")
+                .action(ArgAction::Append)
+                .value_parser(value_parser!(NicOptions))
+                .help("One more NIC: socket=PATH[,mac=MAC][,mtu=BYTES][,pcap=FILE]"),
+            Arg::new("wire")
+                .long("wire")
+                .action(ArgAction::Append)
+                .value_parser(value_parser!(WireOptions))
+                .help(
+                    "What the switch is connected to: dgram:LOCAL,REMOTE (QEMU's -netdev dgram with unix \
+                     sockets), listen:PATH or connect:PATH (-netdev stream), tap:NAME",
+                ),
+            Arg::new("pcap")
+                .long("pcap")
+                .value_name("FILE")
+                .value_parser(value_parser!(PathBuf))
+                .help("Record everything that crosses the switch"),
+        ])
+}
+
+impl From<&ArgMatches> for Options {
+    fn from(matches: &ArgMatches) -> Self {
+        Self {
+            socket: matches.get_one("socket").cloned(),
+            mac: matches.get_one("mac").copied().unwrap_or_default(),
+            nic: matches.get_many("nic").unwrap_or_default().cloned().collect(),
+            wire: matches.get_many("wire").unwrap_or_default().cloned().collect(),
+            pcap: matches.get_one("pcap").cloned(),
+        }
+    }
 }
 
 /// A NIC.
@@ -152,8 +195,11 @@ mod tests {
     use super::*;
 
     fn options(arguments: &[&str]) -> Result<Options, String> {
-        Options::try_parse_from(std::iter::once(&"vrnic-vfio-user").chain(arguments))
-            .map_err(|e| e.to_string())
+        let words = std::iter::once(&"vrnic-vfio-user").chain(arguments);
+        let matches = command().try_get_matches_from(words);
+        matches
+            .map(|matches| Options::from(&matches))
+            .map_err(|error| error.to_string())
     }
 
     #[test]

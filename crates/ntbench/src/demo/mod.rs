@@ -54,8 +54,10 @@ pub fn command() -> Command {
             "Who sends the request: a script in this process, or a Linux kernel with soft-RoCE in QEMU",
         ),
         path("wire-dir", "With a Linux peer: the folder for the sockets host.sock (ours) and guest.sock (QEMU's)")
-            .required(false)
-            .required_if_eq("peer", "linux"),
+            .required(false),
+        Arg::new("vfio").long("vfio").help(
+            "With a Linux peer: the PCI address of a NIC that Linux hands over through VFIO, whose wire the peer is on",
+        ),
     ])
 }
 
@@ -103,7 +105,10 @@ pub fn run(arguments: &ArgMatches) -> ExitCode {
 fn show(arguments: &ArgMatches) -> Result<bool, DemoError> {
     let path = |name| arguments.get_one::<PathBuf>(name).cloned().unwrap_or_default();
     let (sys, capture) = (path("sys"), path("pcap"));
-    let machine = Machine::start(MachineConfig::new(sys))?;
+    let mut config = MachineConfig::new(sys);
+    config.adapters[0].vfio = arguments.get_one::<String>("vfio").cloned();
+    let with_vfio = config.adapters[0].vfio.is_some();
+    let machine = Machine::start(config)?;
     let ladder = Arc::new(Ladder::default());
     let pcap = Arc::new(Pcap::create(&capture)?);
     machine.hub().tap(ladder.clone());
@@ -111,12 +116,16 @@ fn show(arguments: &ArgMatches) -> Result<bool, DemoError> {
     let linux = arguments
         .get_one::<String>("peer")
         .is_some_and(|peer| peer == "linux");
-    let outcome = if linux {
+    let outcome = if with_vfio {
+        ask_linux(&machine)
+    } else if linux {
         with_linux(&machine, &path("wire-dir"))
     } else {
         with_script(&machine)
     };
-    println!("\n{}", ladder.render());
+    if !with_vfio {
+        println!("\n{}", ladder.render());
+    }
     // From here on the driver is taken down, which checks what it leaves behind; a violation ends the process.
     machine.stop();
     pcap.flush()?;
@@ -132,7 +141,9 @@ fn show(arguments: &ArgMatches) -> Result<bool, DemoError> {
         "verifier   no violation of its {} rules, nothing left behind at unload",
         Rule::ALL.len()
     );
-    println!("capture    {}", capture.display());
+    if !with_vfio {
+        println!("capture    {}", capture.display());
+    }
     let right = verdict.right && status == STATUS_SUCCESS;
     println!(
         "result     {}",
@@ -197,6 +208,11 @@ fn with_linux(machine: &Machine, dir: &Path) -> Result<(NTSTATUS, Verdict), Demo
         &dir.join("host.sock"),
         &dir.join("guest.sock"),
     )?;
+    ask_linux(machine)
+}
+
+/// Runs the consumer, says where it listens, and judges what Linux reports.
+fn ask_linux(machine: &Machine) -> Result<(NTSTATUS, Verdict), DemoError> {
     consumer(machine, || {
         let mac = NIC_MAC.map(|byte| format!("{byte:02x}")).join(":");
         println!(

@@ -184,7 +184,7 @@ extern "win64" fn ndis_m_get_bus_data(
         return 0;
     };
     let mut data = vec![0; length as usize];
-    miniport.slot.nic().config_read(offset, &mut data);
+    miniport.slot.config_read(offset, &mut data);
     memory::write_bytes(buffer, &data);
     length
 }
@@ -202,7 +202,6 @@ extern "win64" fn ndis_m_set_bus_data(
     };
     miniport
         .slot
-        .nic()
         .config_write(offset, &memory::read_bytes(buffer, length as usize));
     length
 }

@@ -2,7 +2,7 @@
 //!
 //! Logical addresses have nothing in common with virtual ones, so a driver that gives the device a pointer is found out
 //! at once. An access outside of what the driver has mapped stops the bench: on a real machine it would be a lost write or a
-//! corrupted page.
+//! corrupted page. (For a device outside of the process the real IOMMU says no instead: see [`Mapper`].)
 #![expect(unsafe_code, reason = "shared words are seen as atomics")]
 
 use crate::memory::{self, PAGE_SIZE, Protection, page_up};
@@ -10,6 +10,8 @@ use crate::symbols::StackTrace;
 use crate::verifier::{BugCheck, Rule, Violation};
 use parking_lot::RwLock;
 use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use vrnic_device::{DmaFault, HostMemory};
 
@@ -48,8 +50,30 @@ struct Mapping {
     backing: Backing,
 }
 
+/// Maps memory for a device that is not in this process.
+pub trait Mapper: Send + Sync {
+    /// Lets the device reach whole pages.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn map(
+        &self,
+        virtual_address: usize,
+        length: usize,
+        logical_address: u64,
+        access: Access,
+    ) -> io::Result<()>;
+
+    /// Undoes [`Mapper::map`]: the device has no access when it returns.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn unmap(&self, logical_address: u64, length: usize) -> io::Result<()>;
+}
+
 /// See the module.
 pub struct Iommu {
+    mapper: Option<Arc<dyn Mapper>>,
     mappings: RwLock<BTreeMap<u64, Mapping>>,
     next: AtomicU64,
     /// Faults are the device's answer instead of a violation: for devices that are broken on purpose.
@@ -70,9 +94,45 @@ impl Iommu {
     #[must_use]
     pub fn new() -> Self {
         Self {
+            mapper: None,
             mappings: RwLock::default(),
             next: AtomicU64::new(FIRST_ADDRESS),
             tolerant: AtomicBool::new(false),
+        }
+    }
+
+    /// Nothing is mapped; what will be is mapped by `mapper` too, in whole pages.
+    #[must_use]
+    pub fn of(mapper: Arc<dyn Mapper>) -> Self {
+        Self {
+            mapper: Some(mapper),
+            ..Self::new()
+        }
+    }
+
+    /// Notes a mapping, and lets the device reach it.
+    fn insert(&self, logical_address: u64, mapping: Mapping) {
+        if let Some(mapper) = &self.mapper {
+            let (first, length) = pages(logical_address, mapping.length);
+            let virtual_address = mapping.virtual_address & !(PAGE_SIZE - 1);
+            let access = match mapping.backing {
+                Backing::Own { .. } => Access::ReadWrite,
+                Backing::Borrowed(access) => access,
+            };
+            if let Err(error) = mapper.map(virtual_address, length, first, access) {
+                panic!("{length} bytes cannot be mapped for the device: {error}");
+            }
+        }
+        self.mappings.write().insert(logical_address, mapping);
+    }
+
+    /// Takes a mapping away from the device.
+    fn withdraw(&self, logical_address: u64, mapping: &Mapping) {
+        if let Some(mapper) = &self.mapper {
+            let (first, length) = pages(logical_address, mapping.length);
+            if let Err(error) = mapper.unmap(first, length) {
+                panic!("{length} bytes cannot be unmapped from the device: {error}");
+            }
         }
     }
 
@@ -96,7 +156,7 @@ impl Iommu {
             virtual_address,
             backing: Backing::Own { reserved, allocated },
         };
-        self.mappings.write().insert(logical_address, mapping);
+        self.insert(logical_address, mapping);
         Shared {
             virtual_address,
             logical_address,
@@ -116,7 +176,9 @@ impl Iommu {
                 Backing::Borrowed(_) => None,
             });
         let Some(reserved) = reserved else { return false };
-        mappings.remove(&shared.logical_address);
+        if let Some(mapping) = mappings.remove(&shared.logical_address) {
+            self.withdraw(shared.logical_address, &mapping);
+        }
         memory::release(reserved.0, reserved.1);
         true
     }
@@ -133,13 +195,15 @@ impl Iommu {
             virtual_address,
             backing: Backing::Borrowed(access),
         };
-        self.mappings.write().insert(logical_address, mapping);
+        self.insert(logical_address, mapping);
         logical_address
     }
 
     /// Undoes [`Iommu::map`].
     pub fn unmap(&self, logical_address: u64) {
-        self.mappings.write().remove(&logical_address);
+        if let Some(mapping) = self.mappings.write().remove(&logical_address) {
+            self.withdraw(logical_address, &mapping);
+        }
     }
 
     /// How much memory is mapped for transfers, in pieces.
@@ -201,6 +265,12 @@ impl Default for Iommu {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// The whole pages that a range of addresses is in: the first address, and bytes.
+fn pages(address: u64, length: usize) -> (u64, usize) {
+    let offset = address % PAGE_SIZE as u64;
+    (address - offset, page_up(length + usize::try_from(offset).unwrap_or(0)))
 }
 
 fn broken((rule, code, verb, why): (Rule, u64, &str, &str), addr: u64, length: usize) -> ! {

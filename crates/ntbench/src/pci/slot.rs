@@ -1,7 +1,8 @@
-//! A slot with the NIC in it: BARs in the bench's physical address space, DMA through the slot's IOMMU, messages to
+//! A slot with a NIC in it, the bench's own or one that Linux hands over (`vfio`): BARs in the bench's physical address space, DMA through the slot's IOMMU, messages to
 //! whoever has connected the interrupt.
 
 use super::iommu::Iommu;
+use super::vfio::Vfio;
 use crate::cpu::irql::DEVICE_LEVEL;
 use crate::cpu::mmio::{self, Registers, Trap};
 use crate::cpu::vp;
@@ -53,6 +54,58 @@ impl Interrupts for Messages {
     }
 }
 
+/// A PCI function in a slot.
+pub(super) trait Function: Send + Sync {
+    /// Reads configuration space.
+    fn config_read(&self, offset: u16, data: &mut [u8]);
+    /// Writes configuration space.
+    fn config_write(&self, offset: u16, data: &[u8]);
+    /// Maps a whole BAR at `address`, which is reserved. `None`: drivers may not map it.
+    fn map(&self, bar: &Bar, address: usize, size: usize) -> Option<Mapping>;
+}
+
+/// A BAR as a driver has mapped it. When it is dropped its addresses stay reserved, so that whoever still uses them faults.
+pub(super) enum Mapping {
+    /// Accesses are trapped.
+    Registers { _trap: Trap },
+    /// Pages that the device shares with us, or a bus in between.
+    Pages { address: usize, size: usize },
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        if let Self::Pages { address, size } = *self {
+            memory::protect(address, size, Protection::None);
+        }
+    }
+}
+
+/// The bench's own NIC.
+struct Own(Arc<Nic>);
+
+impl Function for Own {
+    fn config_read(&self, offset: u16, data: &mut [u8]) {
+        self.0.config_read(offset, data);
+    }
+
+    fn config_write(&self, offset: u16, data: &[u8]) {
+        self.0.config_write(offset, data);
+    }
+
+    fn map(&self, bar: &Bar, address: usize, size: usize) -> Option<Mapping> {
+        match bar.index {
+            REGISTER_BAR => Some(Mapping::Registers {
+                _trap: mmio::trap(address, size, Arc::new(Bar0(Arc::clone(&self.0)))),
+            }),
+            DOORBELL_BAR => {
+                memory::map_file(address, size, self.0.doorbells().as_fd(), 0).ok()?;
+                Some(Mapping::Pages { address, size })
+            }
+            _ => None,
+        }
+    }
+}
+
 /// The registers of BAR0, as the trap handler reaches them.
 struct Bar0(Arc<Nic>);
 
@@ -66,42 +119,11 @@ impl Registers for Bar0 {
     }
 }
 
-/// A BAR as a driver has mapped it. When it is dropped its addresses stay reserved, so that whoever still uses them faults.
-enum Mapping {
-    Registers { _trap: Trap },
-    Doorbells { address: usize, size: usize },
-}
-
-impl Mapping {
-    /// Maps a whole BAR; where it is.
-    fn new(nic: &Arc<Nic>, bar: &Bar) -> Option<(Self, usize)> {
-        let size = usize::try_from(bar.size).ok()?;
-        let address = memory::reserve(size);
-        let mapping = match bar.index {
-            REGISTER_BAR => Self::Registers {
-                _trap: mmio::trap(address, size, Arc::new(Bar0(Arc::clone(nic)))),
-            },
-            DOORBELL_BAR => {
-                memory::map_file(address, size, nic.doorbells().as_fd()).ok()?;
-                Self::Doorbells { address, size }
-            }
-            _ => return None,
-        };
-        Some((mapping, address))
-    }
-}
-
-impl Drop for Mapping {
-    fn drop(&mut self) {
-        if let Self::Doorbells { address, size } = *self {
-            memory::protect(address, size, Protection::None);
-        }
-    }
-}
-
 /// See the module.
 pub struct Slot {
-    nic: Arc<Nic>,
+    function: Arc<dyn Function>,
+    /// The device, if it is the bench's own.
+    nic: Option<Arc<Nic>>,
     iommu: Arc<Iommu>,
     messages: Arc<Messages>,
     bars: [Bar; 3],
@@ -124,6 +146,29 @@ impl Slot {
             wire,
         )?;
         nic.enable_function();
+        let function = Arc::new(Own(Arc::clone(&nic)));
+        Ok(Self::new(number, function, Some(nic), iommu, messages))
+    }
+
+    /// Puts the PCI device with that address (such as `0000:00:04.0`) into slot `number`: Linux hands it over through VFIO, and a real
+    /// IOMMU is between it and the memory. See [`vfio`](super::vfio).
+    ///
+    /// # Errors
+    /// There is no such device, or it cannot be had; the error says what is missing.
+    pub fn vfio(number: u8, address: &str) -> io::Result<Self> {
+        let messages = Arc::new(Messages::default());
+        let device = Vfio::open(address, Arc::clone(&messages) as Arc<dyn Interrupts>)?;
+        let iommu = Arc::new(Iommu::of(device.container()));
+        Ok(Self::new(number, Arc::new(device), None, iommu, messages))
+    }
+
+    fn new(
+        number: u8,
+        function: Arc<dyn Function>,
+        nic: Option<Arc<Nic>>,
+        iommu: Arc<Iommu>,
+        messages: Arc<Messages>,
+    ) -> Self {
         let base = FIRST_BAR + SLOT_STRIDE * u64::from(number);
         let bars = [
             Bar {
@@ -142,19 +187,30 @@ impl Slot {
                 size: MSIX_BAR_SIZE,
             },
         ];
-        Ok(Self {
+        Self {
+            function,
             nic,
             iommu,
             messages,
             bars,
             mappings: Mutex::default(),
-        })
+        }
     }
 
-    /// The device.
+    /// The device, if it is the bench's own.
     #[must_use]
-    pub fn nic(&self) -> &Arc<Nic> {
-        &self.nic
+    pub fn nic(&self) -> Option<&Arc<Nic>> {
+        self.nic.as_ref()
+    }
+
+    /// Reads the device's configuration space.
+    pub fn config_read(&self, offset: u16, data: &mut [u8]) {
+        self.function.config_read(offset, data);
+    }
+
+    /// Writes the device's configuration space.
+    pub fn config_write(&self, offset: u16, data: &[u8]) {
+        self.function.config_write(offset, data);
     }
 
     /// What the device can reach.
@@ -184,7 +240,9 @@ impl Slot {
                 && length <= bar.size - (physical - bar.address)
         })?;
         let offset = usize::try_from(physical - bar.address).ok()?;
-        let (mapping, address) = Mapping::new(&self.nic, bar)?;
+        let size = usize::try_from(bar.size).ok()?;
+        let address = memory::reserve(size);
+        let mapping = self.function.map(bar, address, size)?;
         self.mappings.lock().insert(address + offset, mapping);
         Some(address + offset)
     }

@@ -101,6 +101,8 @@ enum Message {
 #[derive(Debug, Default)]
 struct Commands {
     receivers: HashMap<u64, Sender<Message>>,
+    /// Who waits for a reboot.
+    rebooted: Option<Sender<()>>,
     gone: bool,
 }
 
@@ -130,28 +132,7 @@ impl LinuxPeer {
     pub fn boot(files: &PeerFiles, config: &PeerConfig) -> Result<Self> {
         config.wire.check_before_boot()?;
         let console = config.wire.guest.with_file_name("console.log");
-        let mut qemu = start_qemu(files, config, &console)?;
-        let input = qemu.stdin.take().context("QEMU has no standard input")?;
-        let output = qemu.stdout.take().context("QEMU has no standard output")?;
-        let commands = Arc::new(Mutex::new(Commands::default()));
-        let (ready, is_ready) = mpsc::channel();
-        thread::spawn({
-            let commands = Arc::clone(&commands);
-            move || dispatch(output, &ready, &commands)
-        });
-        let peer = Self {
-            qemu: Mutex::new(qemu),
-            input: Mutex::new(input),
-            commands,
-            next_id: AtomicU64::new(1),
-            console,
-        };
-        is_ready.recv_timeout(BOOT_LIMIT).map_err(|_| {
-            anyhow!(
-                "the Linux guest did not boot; its console:\n{}",
-                peer.console_tail()
-            )
-        })?;
+        let peer = Self::start_guest(&mut qemu(files, config), &console)?;
         let setup = peer.run(&setup_command(config), SETUP_LIMIT)?;
         if setup.code != 0 {
             let said = setup.lines.join("\n");
@@ -161,6 +142,37 @@ impl LinuxPeer {
             );
         }
         Ok(peer)
+    }
+
+    /// Starts a guest with this QEMU, which must not have a console, standard streams or machine options yet, and waits until its
+    /// init takes commands. Its console goes to `console`.
+    ///
+    /// # Errors
+    /// When QEMU does not start, or the guest is not ready in time; the error has the end of its console.
+    pub fn start_guest(qemu: &mut Command, console: &Path) -> Result<Self> {
+        let mut qemu = start_qemu(qemu, console)?;
+        let input = qemu.stdin.take().context("QEMU has no standard input")?;
+        let output = qemu.stdout.take().context("QEMU has no standard output")?;
+        let commands = Arc::new(Mutex::new(Commands::default()));
+        let (ready, is_ready) = mpsc::channel();
+        thread::spawn({
+            let commands = Arc::clone(&commands);
+            move || dispatch(output, &ready, &commands)
+        });
+        let guest = Self {
+            qemu: Mutex::new(qemu),
+            input: Mutex::new(input),
+            commands,
+            next_id: AtomicU64::new(1),
+            console: console.to_owned(),
+        };
+        is_ready.recv_timeout(BOOT_LIMIT).map_err(|_| {
+            anyhow!(
+                "the Linux guest did not boot; its console:\n{}",
+                guest.console_tail()
+            )
+        })?;
+        Ok(guest)
     }
 
     /// Starts a shell command in the guest.
@@ -232,6 +244,20 @@ impl LinuxPeer {
         Ok(())
     }
 
+    /// Reboots the guest, and waits until its init takes commands again. What runs in it is lost. The first boot must not have been
+    /// told to end QEMU in place of a reboot.
+    ///
+    /// # Errors
+    /// When it is not ready in time.
+    pub fn reboot(&self) -> Result<()> {
+        let (ready, is_ready) = mpsc::channel();
+        lock(&self.commands).rebooted = Some(ready);
+        let _going = self.start("reboot -f")?;
+        is_ready
+            .recv_timeout(BOOT_LIMIT)
+            .map_err(|_| anyhow!("the guest did not come back; its console:\n{}", self.console_tail()))
+    }
+
     /// The end of the guest's console, and what QEMU had to say.
     #[must_use]
     pub fn console_tail(&self) -> String {
@@ -301,34 +327,37 @@ impl Running {
     }
 }
 
-fn start_qemu(files: &PeerFiles, config: &PeerConfig, console: &Path) -> Result<Child> {
-    let serial = format!("file:{}", console.to_string_lossy().replace(',', ",,"));
+/// QEMU with the peer's hardware.
+fn qemu(files: &PeerFiles, config: &PeerConfig) -> Command {
     let device = format!(
         "virtio-net-pci,netdev=wire,mac={},host_mtu={},romfile=",
         format_mac(config.mac),
         config.mtu
     );
-    let errors = File::create(console.with_file_name(QEMU_LOG))?;
-    // One virtual processor and no KVM: the same everywhere, and enough for a connection manager.
-    Command::new("qemu-system-x86_64")
-        .args(["-accel", "tcg", "-machine", "q35", "-cpu", "max", "-m", "512"])
-        .args([
-            "-nodefaults",
-            "-no-user-config",
-            "-no-reboot",
-            "-display",
-            "none",
-            "-monitor",
-            "none",
-        ])
+    let mut qemu = Command::new("qemu-system-x86_64");
+    qemu.args(["-machine", "q35", "-m", "512"])
         .arg("-kernel")
         .arg(&files.kernel)
         .arg("-initrd")
         .arg(&files.initramfs)
-        .args([
-            "-append",
-            &format!("console=ttyS0 quiet panic=-1 mitigations=off vrnic.lifetime={LIFETIME_SECONDS}"),
-        ])
+        .args(["-append", &kernel_command_line("")])
+        .args(["-no-reboot", "-monitor", "none"])
+        .args(["-netdev", &config.wire.netdev(), "-device", &device]);
+    qemu
+}
+
+/// The kernel's command line, with more words.
+pub(crate) fn kernel_command_line(more: &str) -> String {
+    format!("console=ttyS0 quiet panic=-1 mitigations=off vrnic.lifetime={LIFETIME_SECONDS} {more}")
+}
+
+/// Adds what all guests have, and starts QEMU.
+fn start_qemu(qemu: &mut Command, console: &Path) -> Result<Child> {
+    let serial = format!("file:{}", console.to_string_lossy().replace(',', ",,"));
+    let errors = File::create(console.with_file_name(QEMU_LOG))?;
+    // One virtual processor and no KVM: the same everywhere, and enough for a connection manager.
+    qemu.args(["-accel", "tcg", "-cpu", "max"])
+        .args(["-nodefaults", "-no-user-config", "-display", "none"])
         .args([
             "-serial",
             &serial,
@@ -339,12 +368,11 @@ fn start_qemu(files: &PeerFiles, config: &PeerConfig, console: &Path) -> Result<
             "-device",
             "virtserialport,chardev=control,name=vrnic.control",
         ])
-        .args(["-netdev", &config.wire.netdev(), "-device", &device])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(errors)
         .spawn()
-        .context("cannot start qemu-system-x86_64: run ./x peer, which installs it")
+        .context("cannot start QEMU: run ./x peer, which installs it")
 }
 
 /// The ends of both logs.
@@ -361,8 +389,9 @@ fn dispatch(output: ChildStdout, ready: &Sender<()>, commands: &Mutex<Commands>)
         let mut words = text.trim_end_matches(['\r', '\n']).splitn(3, ' ');
         match (words.next(), words.next().and_then(|id| id.parse::<u64>().ok())) {
             (Some("ready"), None) => {
+                let again = lock(commands).rebooted.take();
                 // The receiver has given up when the guest was too slow.
-                let _ = ready.send(());
+                let _ = again.as_ref().unwrap_or(ready).send(());
             }
             (Some("out"), Some(id)) => {
                 let message = Message::Line(words.next().unwrap_or_default().to_owned());
@@ -383,6 +412,7 @@ fn dispatch(output: ChildStdout, ready: &Sender<()>, commands: &Mutex<Commands>)
     }
     let mut commands = lock(commands);
     commands.gone = true;
+    commands.rebooted = None;
     commands.receivers.clear();
 }
 

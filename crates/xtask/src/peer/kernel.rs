@@ -37,28 +37,36 @@ impl Kernel {
     /// # Errors
     /// When no suitable kernel can be had or it lacks a module.
     pub fn prepare(cache: &Path, step: &Step) -> Result<Self> {
-        let kernels = cache.join("kernel");
-        if let Ok(kernel) = Self::load(&kernels, PINNED) {
+        Self::with_modules(cache, "kernel", MODULES, step)
+    }
+
+    /// As [`Kernel::prepare`], with other modules, kept in the cache's folder of that name.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn with_modules(cache: &Path, folder: &str, wanted: &[&str], step: &Step) -> Result<Self> {
+        let kernels = cache.join(folder);
+        if let Ok(kernel) = Self::load(&kernels, PINNED, wanted) {
             return Ok(kernel);
         }
         let apt = PrivateApt::open(&cache.join("apt"), SUITE, step)?;
         let package = choose(&apt, step)?;
-        Self::load(&kernels, &package).or_else(|_| {
+        Self::load(&kernels, &package, wanted).or_else(|_| {
             step.message(format!("downloading {package}"));
             let unpacked = kernels.join(format!("{package}.unpacked"));
             let _ = fs::remove_dir_all(&unpacked);
             apt.unpack(&[&package], false, &unpacked, step)?;
-            store(&unpacked, &kernels.join(&package))?;
+            store(&unpacked, &kernels.join(&package), wanted)?;
             fs::remove_dir_all(&unpacked)?;
-            Self::load(&kernels, &package)
+            Self::load(&kernels, &package, wanted)
         })
     }
 
-    fn load(kernels: &Path, package: &str) -> Result<Self> {
+    fn load(kernels: &Path, package: &str, wanted: &[&str]) -> Result<Self> {
         let dir = kernels.join(package);
         let order = fs::read_to_string(dir.join("order"))?;
         let mut lines = order.lines();
-        if lines.next() != Some(&MODULES.join(" ")) {
+        if lines.next() != Some(&wanted.join(" ")) {
             bail!("the cached kernel has other modules");
         }
         let modules = lines.map(|name| dir.join(format!("{name}.ko"))).collect();
@@ -97,7 +105,7 @@ fn version(name: &str) -> Vec<u32> {
 }
 
 /// Puts the image and the modules that the guest needs from an unpacked kernel package into `dir`, all or nothing.
-fn store(unpacked: &Path, dir: &Path) -> Result<()> {
+fn store(unpacked: &Path, dir: &Path, wanted: &[&str]) -> Result<()> {
     let partial = dir.with_extension("partial");
     let _ = fs::remove_dir_all(&partial);
     fs::create_dir_all(&partial)?;
@@ -109,12 +117,12 @@ fn store(unpacked: &Path, dir: &Path) -> Result<()> {
         partial.join("vmlinuz"),
     )?;
     let mut closure = Closure::new(unpacked, &partial)?;
-    for module in MODULES {
+    for module in wanted {
         closure.add(module)?;
     }
     fs::write(
         partial.join("order"),
-        format!("{}\n{}\n", MODULES.join(" "), closure.order.join("\n")),
+        format!("{}\n{}\n", wanted.join(" "), closure.order.join("\n")),
     )?;
     let _ = fs::remove_dir_all(dir);
     fs::rename(&partial, dir)?;

@@ -3,6 +3,8 @@
 //! The cached one is Debian's, unpacked with all its libraries by a [private apt](crate::peer::apt) and started through its own
 //! dynamic linker: nothing on the machine is installed, replaced or upgraded.
 
+pub mod guest;
+
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};

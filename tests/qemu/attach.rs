@@ -1,0 +1,87 @@
+//! What QEMU and Linux do with a device: find it, reset it, take it away.
+
+use super::support::{Rig, wait};
+use anyhow::{Result, ensure};
+use xtask::qemu::guest::{NicGuest, NicGuestConfig};
+
+/// The configuration space's first word, BAR sizes and capabilities, as the guest's kernel has read them.
+fn check_function(guest: &NicGuest, address: &str) -> Result<()> {
+    let device = format!("/sys/bus/pci/devices/{address}");
+    let resources = guest.shell(&format!("cat {device}/resource"))?;
+    let sizes: Vec<u64> = resources
+        .lines()
+        .take(6)
+        .filter_map(|line| {
+            let mut numbers = line
+                .split(' ')
+                .map(|word| u64::from_str_radix(word.trim_start_matches("0x"), 16).unwrap_or(0));
+            let (start, end) = (numbers.next()?, numbers.next()?);
+            (end > 0).then_some(end - start + 1)
+        })
+        .collect();
+    ensure!(sizes == [0x1_0000, 0x20_0000, 0x1000], "BARs: {resources}");
+    let class = guest.shell(&format!("cat {device}/class"))?;
+    ensure!(class == "0x020000", "class {class}");
+    Ok(())
+}
+
+/// Linux's FLR by `reset`: configuration space is as before, because Linux saves and restores it.
+fn reset(guest: &NicGuest, address: &str) -> Result<()> {
+    let device = format!("/sys/bus/pci/devices/{address}");
+    let methods = guest.shell(&format!("cat {device}/reset_method"))?;
+    ensure!(methods.contains("flr"), "reset methods: {methods}");
+    guest.shell(&format!("echo flr > {device}/reset_method && echo 1 > {device}/reset"))?;
+    check_function(guest, address)
+}
+
+#[test]
+fn two_nics_in_one_guest_through_flr_reboot_kill_and_unplug() -> Result<()> {
+    let rig = Rig::new("qemu-attach", 2, &[], false)?;
+    let guest = rig.boot()?;
+    let nics = guest.nics()?;
+    ensure!(nics.len() == 2, "{nics:?}");
+    for nic in &nics {
+        check_function(&guest, nic)?;
+        reset(&guest, nic)?;
+    }
+
+    // The guest reboots: QEMU resets the devices and goes on with the same connections.
+    let before = guest.shell("cat /proc/sys/kernel/random/boot_id")?;
+    guest.linux.reboot()?;
+    ensure!(guest.shell("cat /proc/sys/kernel/random/boot_id")? != before, "it has not rebooted");
+    ensure!(guest.nics()? == nics, "after the reboot");
+    check_function(&guest, &nics[0])?;
+    ensure!(rig.server.said().matches("a client has come").count() == 2, "no new client");
+
+    // One NIC is pulled out; the other stays.
+    guest.monitor("device_del nic0")?;
+    wait(|| Ok(guest.nics()? == nics[1..]))?;
+    rig.wait_said("nic0: the client has gone", 1)?;
+    check_function(&guest, &nics[1])?;
+
+    // QEMU is killed, and another one started: both NICs are as after power-on.
+    drop(guest);
+    rig.wait_said("nic1: the client", 1)?;
+    let guest = rig.boot()?;
+    ensure!(guest.nics()? == nics, "after the restart");
+    for nic in &nics {
+        let command = guest.shell(&format!("hexdump -s 4 -n 2 -e '1/2 \"%04x\"' /sys/bus/pci/devices/{nic}/config"))?;
+        let command = u16::from_str_radix(&command, 16)?;
+        ensure!(command & 4 == 0, "bus mastering is on before a driver is there: {command:#x}");
+    }
+    drop(guest);
+    rig.finish()
+}
+
+#[test]
+fn private_guest_memory_is_explained() -> Result<()> {
+    let rig = Rig::new("qemu-private", 1, &[], false)?;
+    let config = NicGuestConfig {
+        shared: false,
+        ..rig.config()
+    };
+    let refused = NicGuest::boot(&rig.files, &config);
+    rig.wait_said("share=on", 1)?;
+    ensure!(refused.is_err(), "QEMU went on");
+    rig.finish()
+}
