@@ -35,7 +35,7 @@ fn reset(guest: &NicGuest, address: &str) -> Result<()> {
 }
 
 #[test]
-fn two_nics_in_one_guest_through_flr_reboot_kill_and_unplug() -> Result<()> {
+fn two_nics_in_one_guest_through_flr_unplug_and_a_killed_qemu() -> Result<()> {
     let rig = Rig::new("qemu-attach", 2, &[], false)?;
     let guest = rig.boot()?;
     let nics = guest.nics()?;
@@ -44,14 +44,6 @@ fn two_nics_in_one_guest_through_flr_reboot_kill_and_unplug() -> Result<()> {
         check_function(&guest, nic)?;
         reset(&guest, nic)?;
     }
-
-    // The guest reboots: QEMU resets the devices and goes on with the same connections.
-    let before = guest.shell("cat /proc/sys/kernel/random/boot_id")?;
-    guest.linux.reboot()?;
-    ensure!(guest.shell("cat /proc/sys/kernel/random/boot_id")? != before, "it has not rebooted");
-    ensure!(guest.nics()? == nics, "after the reboot");
-    check_function(&guest, &nics[0])?;
-    ensure!(rig.server.said().matches("a client has come").count() == 2, "no new client");
 
     // One NIC is pulled out; the other stays.
     guest.monitor("device_del nic0")?;
@@ -65,10 +57,28 @@ fn two_nics_in_one_guest_through_flr_reboot_kill_and_unplug() -> Result<()> {
     let guest = rig.boot()?;
     ensure!(guest.nics()? == nics, "after the restart");
     for nic in &nics {
-        let command = guest.shell(&format!("hexdump -s 4 -n 2 -e '1/2 \"%04x\"' /sys/bus/pci/devices/{nic}/config"))?;
-        let command = u16::from_str_radix(&command, 16)?;
-        ensure!(command & 4 == 0, "bus mastering is on before a driver is there: {command:#x}");
+        check_function(&guest, nic)?;
     }
+    drop(guest);
+    rig.finish()
+}
+
+/// QEMU resets the device and goes on with the same connection.
+#[test]
+fn the_guest_reboots() -> Result<()> {
+    let rig = Rig::new("qemu-reboot", 1, &[], false)?;
+    let guest = rig.boot()?;
+    let nics = guest.nics()?;
+    let boot_id = "cat /proc/sys/kernel/random/boot_id";
+    let before = guest.shell(boot_id)?;
+    guest.linux.reboot()?;
+    ensure!(guest.shell(boot_id)? != before, "it has not rebooted");
+    ensure!(guest.nics()? == nics, "after the reboot");
+    check_function(&guest, &nics[0])?;
+    ensure!(
+        rig.server.said().matches("a client has come").count() == 1,
+        "no new client"
+    );
     drop(guest);
     rig.finish()
 }
@@ -80,8 +90,10 @@ fn private_guest_memory_is_explained() -> Result<()> {
         shared: false,
         ..rig.config()
     };
-    let refused = NicGuest::boot(&rig.files, &config);
+    // QEMU goes on without the NIC's DMA, and says little: it is the server that explains, and once.
+    let guest = NicGuest::boot(&rig.files, &config)?;
     rig.wait_said("share=on", 1)?;
-    ensure!(refused.is_err(), "QEMU went on");
+    ensure!(rig.server.said().matches("share=on").count() == 1, "{}", rig.server.said());
+    drop(guest);
     rig.finish()
 }

@@ -19,6 +19,7 @@ pub struct Rig {
     pub files: NicGuestFiles,
     pub dir: PathBuf,
     sockets: Vec<PathBuf>,
+    iommu: bool,
 }
 
 impl Rig {
@@ -31,11 +32,11 @@ impl Rig {
         for socket in &sockets {
             all.extend(["--nic".into(), format!("socket={}", socket.display()).into()]);
         }
-        let program = program("VRNIC_VFIO_USER")?;
-        let server = NicServer::start(&program, &all, nics, &dir.join("server.log"))?;
+        let server = NicServer::start(&program("VRNIC_VFIO_USER")?, &all, nics, &dir.join("server.log"))?;
+        let iommu = bench;
         let (ntbench, sys);
         let bench = if bench {
-            ntbench = program_of_bench()?;
+            ntbench = program("VRNIC_NTBENCH")?;
             sys = program("VRNIC_SYS")?;
             Some((ntbench.as_path(), sys.as_path()))
         } else {
@@ -47,6 +48,7 @@ impl Rig {
             files,
             dir,
             sockets,
+            iommu,
         })
     }
 
@@ -59,6 +61,7 @@ impl Rig {
         NicGuestConfig {
             sockets: self.sockets.clone(),
             shared: true,
+            iommu: self.iommu,
             dir: self.dir.clone(),
         }
     }
@@ -80,10 +83,6 @@ fn program(variable: &str) -> Result<PathBuf> {
     env::var_os(variable)
         .map(PathBuf::from)
         .with_context(|| format!("{variable} is not set: run this with ./x test"))
-}
-
-fn program_of_bench() -> Result<PathBuf> {
-    program("VRNIC_NTBENCH")
 }
 
 /// Waits for something.

@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::io::Errno;
 use vrnic_abi::pci;
@@ -33,6 +34,8 @@ pub struct Function {
     nic: Arc<Nic>,
     memory: Arc<GuestMemory>,
     events: Arc<EventFiles>,
+    /// The client has been told what is wrong with its RAM.
+    explained: AtomicBool,
 }
 
 /// What a message is answered with: bytes, and perhaps the file behind a BAR.
@@ -79,6 +82,7 @@ impl Function {
             nic,
             memory,
             events,
+            explained: AtomicBool::new(false),
         })
     }
 
@@ -110,6 +114,7 @@ impl Function {
         self.nic.reset();
         self.events.clear();
         self.memory.clear();
+        self.explained.store(false, Ordering::Relaxed);
         result
     }
 
@@ -171,7 +176,10 @@ impl Function {
         }
         match self.memory.map(&request, files.first())? {
             Mapped::Private => {
-                eprintln!("{}: {PRIVATE_RAM}", self.name);
+                // QEMU only prints the number of an error, and goes on with more pieces of the same RAM.
+                if !self.explained.swap(true, Ordering::Relaxed) {
+                    eprintln!("{}: {PRIVATE_RAM}", self.name);
+                }
                 Err(Errno::OPNOTSUPP)
             }
             Mapped::Reachable | Mapped::Unreachable => Ok(Answer::empty()),

@@ -166,6 +166,8 @@ pub struct NicGuestConfig {
     pub sockets: Vec<PathBuf>,
     /// Whether the guest's RAM is shared, as it must be.
     pub shared: bool,
+    /// Whether there is an IOMMU between the NICs and the guest's RAM, as VFIO in the guest needs it.
+    pub iommu: bool,
     /// Where the console and QEMU's monitor go.
     pub dir: PathBuf,
 }
@@ -223,7 +225,12 @@ impl NicGuest {
     /// # Errors
     /// When there is no driver for it.
     pub fn bind_to_vfio(&self, address: &str) -> Result<()> {
-        self.shell("for m in $(cat /vfio/order); do insmod /vfio/$m 2>/dev/null; done; test -e /dev/vfio/vfio")?;
+        self.shell(
+            // Without interrupt remapping a device could send any interrupt: here all of them are ours.
+            "for m in $(cat /vfio/order); do \
+             case $m in vfio_iommu_type1.ko) o=allow_unsafe_interrupts=1;; *) o=;; esac; \
+             insmod /vfio/$m $o 2>/dev/null; done; test -e /dev/vfio/vfio",
+        )?;
         self.shell(&format!(
             "echo vfio-pci > /sys/bus/pci/devices/{address}/driver_override; \
              echo {address} > /sys/bus/pci/drivers_probe; test -e /sys/bus/pci/drivers/vfio-pci/{address}"
@@ -251,16 +258,19 @@ impl NicGuest {
 
 fn command(files: &NicGuestFiles, config: &NicGuestConfig, monitor: &Path) -> Command {
     let escape = |path: &Path| path.to_string_lossy().replace(',', ",,");
-    let share = if config.shared { "on" } else { "off" };
     let mut qemu = files.qemu.command();
-    qemu.args(["-m", RAM, "-machine", "q35,memory-backend=ram"])
-        .args([
-            "-object",
-            &format!("memory-backend-memfd,id=ram,size={RAM},share={share}"),
-        ])
-        // DMA goes through an IOMMU, which tells the NIC's server what it may reach.
-        .args(["-device", "intel-iommu,intremap=on,caching-mode=on"])
-        .arg("-kernel")
+    qemu.args(["-m", RAM]);
+    if config.shared {
+        let ram = format!("memory-backend-memfd,id=ram,size={RAM},share=on");
+        qemu.args(["-object", &ram, "-machine", "q35,memory-backend=ram"]);
+    } else {
+        qemu.args(["-machine", "q35"]);
+    }
+    if config.iommu {
+        // Under TCG the timer does not get through remapped interrupts.
+        qemu.args(["-device", "intel-iommu,intremap=off,caching-mode=on"]);
+    }
+    qemu.arg("-kernel")
         .arg(&files.kernel)
         .arg("-initrd")
         .arg(&files.initramfs)
