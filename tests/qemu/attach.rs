@@ -30,7 +30,9 @@ fn reset(guest: &NicGuest, address: &str) -> Result<()> {
     let device = format!("/sys/bus/pci/devices/{address}");
     let methods = guest.shell(&format!("cat {device}/reset_method"))?;
     ensure!(methods.contains("flr"), "reset methods: {methods}");
-    guest.shell(&format!("echo flr > {device}/reset_method && echo 1 > {device}/reset"))?;
+    guest.shell(&format!(
+        "echo flr > {device}/reset_method && echo 1 > {device}/reset"
+    ))?;
     check_function(guest, address)
 }
 
@@ -93,7 +95,11 @@ fn private_guest_memory_is_explained() -> Result<()> {
     // QEMU goes on without the NIC's DMA, and says little: it is the server that explains, and once.
     let guest = NicGuest::boot(&rig.files, &config)?;
     rig.wait_said("share=on", 1)?;
-    ensure!(rig.server.said().matches("share=on").count() == 1, "{}", rig.server.said());
+    ensure!(
+        rig.server.said().matches("share=on").count() == 1,
+        "{}",
+        rig.server.said()
+    );
     drop(guest);
     rig.finish()
 }

@@ -61,10 +61,16 @@ fn linux_is_rejected_by_the_driver_in_a_guest() -> Result<()> {
     let answer = answer.first().context("Linux reports nothing")?;
     guest.shell(&reported(answer))?;
     drop(keep_open);
-    guest.shell("for p in /proc/[0-9]*; do if grep -q '^sleep.600' $p/cmdline; then kill ${p#/proc/}; fi; done; true")?;
+    guest.shell(
+        "for p in /proc/[0-9]*; do if grep -q '^sleep.600' $p/cmdline; then kill ${p#/proc/}; fi; done; true",
+    )?;
     let finished = bench.finish(LIMIT)?;
     ensure!(
-        finished.code == 0 && finished.lines.iter().any(|line| line.contains("rejected, as it should be")),
+        finished.code == 0
+            && finished
+                .lines
+                .iter()
+                .any(|line| line.contains("rejected, as it should be")),
         "{answer}\n{finished:?}"
     );
     drop((guest, peer));

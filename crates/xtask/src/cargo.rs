@@ -27,6 +27,15 @@ pub fn build_bench() -> Result<PathBuf> {
     Ok(paths::target().join("release/ntbench"))
 }
 
+/// Builds the program that serves the NIC to QEMU, optimised, and returns where it is.
+///
+/// # Errors
+/// When it does not compile.
+pub fn build_server() -> Result<PathBuf> {
+    succeed(cargo("build").args(["--release", "--package", "vrnic-vfio-user"]))?;
+    Ok(paths::target().join("release/vrnic-vfio-user"))
+}
+
 /// Runs a command whose output goes on to ours, both streams into one, and returns all of it.
 ///
 /// # Errors

@@ -8,13 +8,14 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use clap::{Arg, ArgMatches};
 
-use crate::cargo::{build_bench, cargo, record};
+use crate::cargo::{build_bench, build_server, cargo, record};
 use crate::conformance;
 use crate::driver::{self, Image, Profile, succeed};
 use crate::package;
 use crate::packages;
 use crate::paths;
 use crate::peer::PeerFiles;
+use crate::qemu::Qemu;
 
 /// The mdBook that the book is built with.
 const MDBOOK: &str = "0.5.4";
@@ -56,8 +57,11 @@ pub fn test(arguments: &ArgMatches) -> Result<()> {
         packages::ensure(needs)?;
     }
     PeerFiles::prepare()?;
+    Qemu::prepare()?;
     let mut test = cargo("test");
-    with_images(&mut test)?.env("VRNIC_NTBENCH", build_bench()?);
+    with_images(&mut test)?
+        .env("VRNIC_NTBENCH", build_bench()?)
+        .env("VRNIC_VFIO_USER", build_server()?);
     test.args(["--workspace", "--no-fail-fast"]);
     if arguments.contains_id("arguments") {
         return succeed(test.args(passed_on(arguments)));

@@ -270,7 +270,10 @@ impl Default for Iommu {
 /// The whole pages that a range of addresses is in: the first address, and bytes.
 fn pages(address: u64, length: usize) -> (u64, usize) {
     let offset = address % PAGE_SIZE as u64;
-    (address - offset, page_up(length + usize::try_from(offset).unwrap_or(0)))
+    (
+        address - offset,
+        page_up(length + usize::try_from(offset).unwrap_or(0)),
+    )
 }
 
 fn broken((rule, code, verb, why): (Rule, u64, &str, &str), addr: u64, length: usize) -> ! {

@@ -72,21 +72,49 @@ impl Vfio {
     /// What the system says, and what it was asked for.
     pub fn open(address: &str, interrupts: Arc<dyn Interrupts>) -> io::Result<Self> {
         let sysfs = Path::new("/sys/bus/pci/devices").join(address);
-        let group = fs::read_link(sysfs.join("iommu_group"))
-            .map_err(|error| about(&format!("{address} is in no IOMMU group (is there an IOMMU, and is it on?)"), &error))?;
-        let number = group.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let group = fs::read_link(sysfs.join("iommu_group")).map_err(|error| {
+            about(
+                &format!("{address} is in no IOMMU group (is there an IOMMU, and is it on?)"),
+                &error,
+            )
+        })?;
+        let number = group
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         let container = open("/dev/vfio/vfio")?;
         let group = open(&format!("/dev/vfio/{number}"))?;
         let fd = container.as_raw_fd();
-        control(&group, "joining the container", request::GROUP_SET_CONTAINER, &raw const fd)?;
+        control(
+            &group,
+            "joining the container",
+            request::GROUP_SET_CONTAINER,
+            &raw const fd,
+        )?;
         let iommu = VFIO_TYPE1v2_IOMMU as usize;
         // This one takes a number, not a pointer to one.
-        control(&container, "setting the IOMMU", request::SET_IOMMU, iommu as *const u8)?;
+        control(
+            &container,
+            "setting the IOMMU",
+            request::SET_IOMMU,
+            iommu as *const u8,
+        )?;
         let name = std::ffi::CString::new(address)?;
-        let fd = control(&group, "opening the device", request::GROUP_GET_DEVICE_FD, name.as_ptr())?;
+        let fd = control(
+            &group,
+            "opening the device",
+            request::GROUP_GET_DEVICE_FD,
+            name.as_ptr(),
+        )?;
         // SAFETY: the call has returned a new descriptor.
         let device = File::from(unsafe { OwnedFd::from_raw_fd(fd) });
-        control(&device, "resetting the device", request::DEVICE_RESET, std::ptr::null::<u8>())?;
+        control(
+            &device,
+            "resetting the device",
+            request::DEVICE_RESET,
+            std::ptr::null::<u8>(),
+        )?;
         let config = region(&device, VFIO_PCI_CONFIG_REGION_INDEX)?.offset;
         let mut this = Self {
             device,
@@ -214,7 +242,12 @@ impl Listener {
             count: VECTORS.into(),
             files: std::array::from_fn(|vector| events[vector].as_raw_fd()),
         };
-        control(device, "connecting MSI-X", request::DEVICE_SET_IRQS, &raw const set)?;
+        control(
+            device,
+            "connecting MSI-X",
+            request::DEVICE_SET_IRQS,
+            &raw const set,
+        )?;
         let events = Arc::new(events);
         let stopping = Arc::new(AtomicBool::new(false));
         let thread = thread::Builder::new().name("vfio-interrupts".to_owned()).spawn({

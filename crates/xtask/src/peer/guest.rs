@@ -253,9 +253,12 @@ impl LinuxPeer {
         let (ready, is_ready) = mpsc::channel();
         lock(&self.commands).rebooted = Some(ready);
         let _going = self.start("reboot -f")?;
-        is_ready
-            .recv_timeout(BOOT_LIMIT)
-            .map_err(|_| anyhow!("the guest did not come back; its console:\n{}", self.console_tail()))
+        is_ready.recv_timeout(BOOT_LIMIT).map_err(|_| {
+            anyhow!(
+                "the guest did not come back; its console:\n{}",
+                self.console_tail()
+            )
+        })
     }
 
     /// The end of the guest's console, and what QEMU had to say.

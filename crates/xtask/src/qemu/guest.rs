@@ -74,7 +74,11 @@ impl NicGuestFiles {
         image.extend(archive.finish());
         let initramfs = into.join("guest.cpio");
         fs::write(&initramfs, &image)?;
-        step.done(&format!("{}, {} MB of initramfs", kernel.package, image.len() >> 20));
+        step.done(&format!(
+            "{}, {} MB of initramfs",
+            kernel.package,
+            image.len() >> 20
+        ));
         Ok(Self {
             qemu,
             kernel: kernel.image,
@@ -101,7 +105,11 @@ fn parse_ldd(listed: &str) -> Vec<(String, PathBuf)> {
     let one = |line: &str| {
         let path = line.split_whitespace().find(|word| word.starts_with('/'))?;
         let name = path.rsplit('/').next()?;
-        let name = if name.starts_with("ld-linux") { "ld.so" } else { name };
+        let name = if name.starts_with("ld-linux") {
+            "ld.so"
+        } else {
+            name
+        };
         Some((name.to_owned(), PathBuf::from(path)))
     };
     listed.lines().filter_map(one).collect()
@@ -281,7 +289,10 @@ fn command(files: &NicGuestFiles, config: &NicGuestConfig, monitor: &Path) -> Co
         ]);
     for (number, socket) in config.sockets.iter().enumerate() {
         let port = format!("pcie-root-port,id=port{number},chassis={number},slot={number}");
-        let socket = socket.to_string_lossy().replace('\\', "\\\\").replace('"', "\\\"");
+        let socket = socket
+            .to_string_lossy()
+            .replace('\\', "\\\\")
+            .replace('"', "\\\"");
         let nic = format!(
             "{{\"driver\":\"vfio-user-pci\",\"id\":\"nic{number}\",\"bus\":\"port{number}\",\
              \"socket\":{{\"type\":\"unix\",\"path\":\"{socket}\"}}}}"
