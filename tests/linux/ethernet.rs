@@ -5,7 +5,7 @@
 use crate::support::{LIMIT, step};
 use anyhow::{Context, Result, ensure};
 use ntbench::apps::iperf;
-use ntbench::machine::{Machine, MachineConfig, NIC_IPV4, NIC_IPV6, Stack, image_from_env};
+use ntbench::machine::{Machine, MachineConfig, NIC_IPV4, NIC_IPV6, image_from_env};
 use ntbench::wire::{DgramPort, HostStack, Pcap};
 use std::net::IpAddr;
 use std::path::Path;
@@ -24,7 +24,6 @@ fn linux_pings_us_and_iperf3_runs_both_ways() -> Result<()> {
     let pcap = Arc::new(Pcap::create(&dir.join("run.pcap"))?);
     let mut config = MachineConfig::new(image_from_env().map_err(anyhow::Error::msg)?);
     config.adapters[0].nic.mtu = 1500;
-    config.adapters[0].stack = Stack::Bound(ntbench::ndis::protocol::Uses::default());
     let machine = Machine::start(config)?;
     machine.hub().tap(pcap.clone());
     let wire = Wire::in_dir(&dir);
