@@ -64,13 +64,11 @@ impl Function {
     ///
     /// # Errors
     /// Those of [`Nic::new`].
-    pub fn new(name: &str, config: NicConfig, wire: Arc<dyn Wire>) -> io::Result<Self> {
+    pub fn new(name: &str, mut config: NicConfig, wire: Arc<dyn Wire>) -> io::Result<Self> {
         let memory = Arc::new(GuestMemory::default());
         let events = Arc::new(EventFiles::default());
-        let config = NicConfig {
-            host_masks_vectors: true,
-            ..config
-        };
+        // QEMU keeps the MSI-X table.
+        config.host_masks_vectors = true;
         let nic = Nic::new(
             config,
             Arc::clone(&memory) as Arc<dyn HostMemory>,

@@ -53,10 +53,10 @@ impl EventFiles {
         let mut vectors = self.lock();
         match request.flags {
             flags if flags == IRQ_DATA_NONE | IRQ_TRIGGER && range.is_empty() => {
-                *vectors = Default::default()
+                *vectors = Default::default();
             }
             flags if flags == IRQ_DATA_NONE | IRQ_TRIGGER => {
-                vectors[range].iter_mut().for_each(Vector::raise)
+                vectors[range].iter_mut().for_each(Vector::raise);
             }
             // Files are given for all or none of them (to take theirs away).
             flags if flags == IRQ_DATA_EVENTFD | IRQ_TRIGGER => {
