@@ -130,12 +130,12 @@ fn cancelled_sends_come_back() {
     let lists: Vec<SendList> = (0..500)
         .map(|number| {
             let mut list = list(numbered(station.mac, NIC_MAC, number, 1000), number as usize);
-            list.info.push((ndk_sys::NetBufferListCancelId, 0xC0FFEE));
+            list.info.push((ndk_sys::NetBufferListCancelId, 0x00C0_FFEE));
             list
         })
         .collect();
     let numbers = miniport(&machine).send_lists(&lists);
-    miniport(&machine).cancel_sends(0xC0FFEE);
+    miniport(&machine).cancel_sends(0x00C0_FFEE);
     let sent = miniport(&machine)
         .wait_sent(&numbers, PATIENCE)
         .expect("each comes back");

@@ -96,7 +96,7 @@ fn a_frame_in_more_pieces_than_the_device_takes_is_sent() {
             ..SendList::default()
         };
         assert!(send_all(&machine, &[in_pieces]));
-        assert_eq!(station.wait_for(1, is_numbered), [whole.clone()]);
+        assert_eq!(station.wait_for(1, is_numbered), std::slice::from_ref(&whole));
     }
 }
 
