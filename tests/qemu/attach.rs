@@ -1,6 +1,6 @@
 //! What QEMU and Linux do with a device: find it, reset it, take it away.
 
-use super::support::{Rig, wait};
+use super::support::Rig;
 use anyhow::{Result, ensure};
 use xtask::qemu::guest::{NicGuest, NicGuestConfig};
 

@@ -86,7 +86,7 @@ fn program(variable: &str) -> Result<PathBuf> {
 }
 
 /// Waits for something.
-pub fn wait(mut condition: impl FnMut() -> Result<bool>) -> Result<()> {
+fn wait(mut condition: impl FnMut() -> Result<bool>) -> Result<()> {
     let end = Instant::now() + LIMIT;
     while !condition()? {
         anyhow::ensure!(Instant::now() < end, "it did not happen within {LIMIT:?}");
