@@ -301,10 +301,9 @@ impl Change {
                 mr.key.clear();
                 (Registration::None, STATUS_SUCCESS)
             }
-            (Step::Deregister(memory), Err(error)) => (
-                Registration::Done(memory),
-                status::of_object_error(&error),
-            ),
+            (Step::Deregister(memory), Err(error)) => {
+                (Registration::Done(memory), status::of_object_error(&error))
+            }
             (_, Err(error)) => (Registration::None, status::of_object_error(&error)),
             (Step::None, Ok(_)) => (Registration::None, STATUS_SUCCESS),
         };

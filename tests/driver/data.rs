@@ -604,10 +604,12 @@ fn a_bad_wire_is_not_noticed() {
     }
 }
 
-/// Judges rule: the largest transfer that the adapter promises works
+/// Judges rule: a transfer of many thousand packets arrives whole; the adapter promises at least 1 GiB
 #[test]
 fn a_long_transfer_arrives() {
-    const LENGTH: usize = 8 << 20;
+    // Not the whole gibibyte: without optimisation the NIC and its check sums take a second of processor time for 16 MiB. Its transport
+    // alone is tested with all of it (`a_gibibyte_goes_through`).
+    const LENGTH: usize = 64 << 20;
     let duo = Duo::new();
     let info = duo.client.info().expect("the adapter says what it can");
     assert!(info.MaxTransferLength >= 1 << 30, "{}", info.MaxTransferLength);

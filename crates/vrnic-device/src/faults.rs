@@ -180,7 +180,9 @@ impl Faults {
     pub fn queue_pairs(&self) -> Vec<u32> {
         let mut device = self.shared.device();
         let slots = device.rdma.qps.iter_mut();
-        slots.filter_map(|(_, slot)| Some(slot.qp.as_ref()?.queues.qpn)).collect()
+        slots
+            .filter_map(|(_, slot)| Some(slot.qp.as_ref()?.queues.qpn))
+            .collect()
     }
 
     /// Raises an interrupt for no reason.

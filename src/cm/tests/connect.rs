@@ -236,7 +236,7 @@ fn an_mra_of_the_peer_begins_the_count_again() {
     assert_eq!(bench.state(id), Some(CmState::MraReqRcvd));
 }
 
-/// Judges rule: a refused attempt leaves nothing behind and may be tried again (NDKPI: NdkConnect)
+/// Judges rule: a refused attempt leaves nothing behind and may be tried again (NDKPI: `NdkConnect`)
 #[test]
 fn the_peer_refuses_and_the_consumer_tries_again() {
     for reason in [
@@ -358,7 +358,7 @@ fn a_peer_that_has_no_patience_left_has_abandoned_its_reply() {
     assert_eq!(bench.cm.prepare_complete(id).err(), Some(CompleteError::Aborted));
 }
 
-/// Judges rule: the active side may reject a REP with private data (NDKPI: NdkReject)
+/// Judges rule: the active side may reject a REP with private data (NDKPI: `NdkReject`)
 #[test]
 fn the_consumer_rejects_the_reply() {
     let mut bench = Bench::idle(4);

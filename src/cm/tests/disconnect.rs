@@ -71,7 +71,7 @@ fn the_consumer_disconnects() {
     }
 }
 
-/// Judges rule: NdkDisconnect ends though the peer never answers (NDKPI: NdkDisconnect)
+/// Judges rule: `NdkDisconnect` ends though the peer never answers (NDKPI: `NdkDisconnect`)
 #[test]
 fn a_peer_that_is_gone_does_not_keep_the_consumer_waiting_for_ever() {
     for (mut bench, id, ..) in connections() {

@@ -88,7 +88,7 @@ fn a_peer_that_has_no_patience_left_has_abandoned() {
 
 type Ending = fn(CommId) -> CmMad;
 
-/// Judges rule: a peer may take its REQ back; the consumer is told CONNECTION_ABORTED (NDKPI: NdkReject)
+/// Judges rule: a peer may take its REQ back; the consumer is told `CONNECTION_ABORTED` (NDKPI: `NdkReject`)
 #[test]
 fn the_peers_rej_or_dreq_abandons() {
     let ours = |bench: &mut Bench| {

@@ -284,6 +284,48 @@ fn the_largest_message_goes_through() {
     assert_eq!(world.nodes[A].sent[2].status, WorkStatus::LOCAL_LENGTH);
 }
 
+/// Memory that is 1 GiB long, of which there is 1 MiB, again and again.
+///
+/// Judges rule: the largest transfer that the adapter promises, 1 GiB, goes through the transport
+#[test]
+fn a_gibibyte_goes_through() {
+    const LENGTH: u32 = 1 << 30;
+    const LARGE_KEY: u32 = 0xA00;
+    let mut world = World::new(&Setup {
+        mtu_log2: 12,
+        ..Setup::default()
+    });
+    for node in &mut world.nodes {
+        let range = BASE..BASE + u64::from(LENGTH);
+        node.keys.insert(LARGE_KEY, (range, true, true));
+    }
+    let sges = [Sge {
+        addr: BASE,
+        length: LENGTH,
+        key: LARGE_KEY,
+    }];
+    assert_ne!(world.nodes[A].memory, world.nodes[B].memory);
+    let large = SendRequest {
+        operation: Operation::Write {
+            addr: BASE,
+            key: LARGE_KEY,
+        },
+        sges: sges.into_iter().collect(),
+        length: LENGTH,
+        ..request(1, write(BASE), BASE, 1)
+    };
+    world.post(A, large);
+    assert!(world.settle(60 * SECOND));
+    assert_eq!(indexes(&world, A), [1]);
+    assert_eq!(world.nodes[A].sent[0].status, WorkStatus::OK);
+    assert_eq!(
+        world.opcodes[A].len(),
+        1 << 18,
+        "packets of 4096 bytes, none twice"
+    );
+    assert_eq!(world.nodes[A].memory, world.nodes[B].memory);
+}
+
 #[test]
 fn frames_carry_what_the_path_says() {
     for v6 in [false, true] {
