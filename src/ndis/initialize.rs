@@ -161,7 +161,13 @@ fn start(
     })?;
     let config = Config::read(&keywords);
     drop(keywords);
-    let adapter = PoolArc::new(Adapter::new(handle, parameters.NetLuid, parameters.IfIndex, config)).map_err(|_| {
+    let adapter = PoolArc::new(Adapter::new(
+        handle,
+        parameters.NetLuid,
+        parameters.IfIndex,
+        config,
+    ))
+    .map_err(|_| {
         Failure::new(
             EVENT_NDIS_OUT_OF_RESOURCE,
             "no memory for the adapter",
