@@ -273,7 +273,7 @@ mod tests {
                 fill_checksums(&mut frame);
                 assert!(Checksums::of(&frame).are_right(), "{v6} {protocol}");
                 let right = frame.clone();
-                frame[ETHERNET + 45] ^= 4;
+                frame[ETHERNET + 38] ^= 4;
                 assert!(!Checksums::of(&frame).are_right(), "{v6} {protocol}");
                 let mut seeded = right.clone();
                 let left = Left {
