@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, bail, ensure};
 use ntbench::machine::{AdapterSetup, Machine, MachineConfig, image_from_env};
 use ntbench::ndk::{self, Incoming, VERSION_2_0};
+use ntbench::wire::pcap::read_pcap;
 use ntbench::wire::{DgramPort, Impairment, Pcap};
 use roce_wire::frame::{Frame, FrameError};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -190,19 +191,14 @@ pub fn step<T>(name: &str, body: impl FnOnce() -> Result<T>) -> Result<T> {
 }
 
 fn check_icrcs(pcap: &Path) -> Result<()> {
-    let bytes = std::fs::read(pcap)?;
-    let (mut at, mut checked) = (24, 0);
-    while let Some(header) = bytes.get(at..at + 16) {
-        let length = u32::from_le_bytes([header[8], header[9], header[10], header[11]]) as usize;
-        let frame = bytes
-            .get(at + 16..at + 16 + length)
-            .context("the capture is cut off")?;
+    let file = std::fs::read(pcap)?;
+    let mut checked = 0;
+    for (number, (_, frame)) in (1..).zip(read_pcap(&file)?) {
         match Frame::parse(frame) {
             Ok(_) => checked += 1,
             Err(FrameError::NotRoce(_)) => {}
-            Err(error) => bail!("frame at byte {at}: {error:?}"),
+            Err(error) => bail!("frame {number}: {error:?}"),
         }
-        at += 16 + length;
     }
     ensure!(checked >= 60, "only {checked} RoCEv2 frames");
     Ok(())

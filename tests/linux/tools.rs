@@ -5,11 +5,10 @@ use crate::support::{Bench, LIMIT, LINUX_IPV4, LINUX_IPV6, Setup, Station, step}
 use anyhow::{Context, Result, ensure};
 use ntbench::apps::echo::{self, Exchange};
 use ntbench::apps::perftest::{self, Test, Verb};
-use ntbench::apps::rping;
+use ntbench::apps::{rping, until_served};
 use ntbench::wire::Impairment;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
-use std::thread;
 use std::time::Duration;
 use xtask::peer::guest::Finished;
 use xtask::tshark;
@@ -117,20 +116,9 @@ pub fn with_guest<T>(
 fn with_server(
     bench: &Bench,
     command: &str,
-    mut ours: impl FnMut() -> ntbench::apps::Result<()>,
+    ours: impl FnMut() -> ntbench::apps::Result<()>,
 ) -> Result<Finished> {
-    let deadline = std::time::Instant::now() + START;
-    let (finished, ()) = with_guest(bench, command, || {
-        loop {
-            let result = ours();
-            let refused = matches!(&result, Err(ntbench::apps::AppError::Call("NdkConnect", status))
-                if status == "STATUS_CONNECTION_REFUSED");
-            if !refused || std::time::Instant::now() > deadline {
-                return result;
-            }
-            thread::sleep(Duration::from_millis(50));
-        }
-    })?;
+    let (finished, ()) = with_guest(bench, command, || until_served(START, ours))?;
     Ok(finished)
 }
 

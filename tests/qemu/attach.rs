@@ -1,6 +1,6 @@
 //! What QEMU and Linux do with a device: find it, reset it, take it away.
 
-use super::support::Rig;
+use super::support::bare_rig;
 use anyhow::{Result, ensure};
 use xtask::qemu::guest::{NicGuest, NicGuestConfig};
 
@@ -38,7 +38,7 @@ fn reset(guest: &NicGuest, address: &str) -> Result<()> {
 
 #[test]
 fn two_nics_in_one_guest_and_a_killed_qemu() -> Result<()> {
-    let rig = Rig::new("qemu-two", 2, &[], false)?;
+    let rig = bare_rig("qemu-two", 2)?;
     let mut found = Vec::new();
     for times in 1..=2 {
         // The second time QEMU was killed, and both NICs are as after power-on.
@@ -59,7 +59,7 @@ fn two_nics_in_one_guest_and_a_killed_qemu() -> Result<()> {
 
 #[test]
 fn linux_resets_the_function() -> Result<()> {
-    let rig = Rig::new("qemu-flr", 1, &[], false)?;
+    let rig = bare_rig("qemu-flr", 1)?;
     let guest = rig.boot()?;
     let nics = guest.nics()?;
     reset(&guest, &nics[0])?;
@@ -71,7 +71,7 @@ fn linux_resets_the_function() -> Result<()> {
 /// keeps the other NIC. Either way the server takes the next one.
 #[test]
 fn a_nic_is_pulled_out_and_comes_back() -> Result<()> {
-    let rig = Rig::new("qemu-unplug", 2, &[], false)?;
+    let rig = bare_rig("qemu-unplug", 2)?;
     let guest = rig.boot()?;
     let nics = guest.nics()?;
     guest.monitor("device_del nic0")?;
@@ -87,7 +87,7 @@ fn a_nic_is_pulled_out_and_comes_back() -> Result<()> {
 /// QEMU resets the device and goes on with the same connection.
 #[test]
 fn the_guest_reboots() -> Result<()> {
-    let rig = Rig::new("qemu-reboot", 1, &[], false)?;
+    let rig = bare_rig("qemu-reboot", 1)?;
     let guest = rig.boot()?;
     let nics = guest.nics()?;
     let boot_id = "cat /proc/sys/kernel/random/boot_id";
@@ -106,7 +106,7 @@ fn the_guest_reboots() -> Result<()> {
 
 #[test]
 fn private_guest_memory_is_explained() -> Result<()> {
-    let rig = Rig::new("qemu-private", 1, &[], false)?;
+    let rig = bare_rig("qemu-private", 1)?;
     let config = NicGuestConfig {
         shared: false,
         ..rig.config()

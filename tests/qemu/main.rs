@@ -4,4 +4,5 @@
 
 mod attach;
 mod bench;
+mod guests;
 mod support;

@@ -14,6 +14,7 @@ fn main() -> ExitCode {
         Some(("load", arguments)) => load(arguments),
         Some(("check", arguments)) => check(arguments),
         Some(("demo", arguments)) => demo::run(arguments),
+        Some(("ladder", arguments)) => demo::guest::run(arguments),
         Some(("run", arguments)) => run::run(arguments),
         Some(("imports", _)) => list_imports(),
         Some(("rules", _)) => list_rules(),
@@ -62,6 +63,7 @@ fn command() -> Command {
                 .args([path, fault, low_resources, provider]),
         )
         .subcommand(demo::command())
+        .subcommand(demo::guest::command())
         .subcommand(run::command())
         .subcommand(Command::new("imports").about("List the exports that drivers can import, with their IRQL rules"))
         .subcommand(Command::new("rules").about("List the rules that the verifier checks"))

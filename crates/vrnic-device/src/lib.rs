@@ -55,7 +55,7 @@ pub use faults::{CompletionFault, Faults, Hold};
 pub use host::{DmaFault, HostMemory, Interrupts, Wire};
 pub use msix::{MsixTable, MsixVector};
 pub use nic::Nic;
-pub use tap::{Direction, PcapTap, Tap};
+pub use tap::{Direction, PcapTap, Tap, read_pcap};
 
 /// Version of the firmware: major, minor and patch in bits 16 to 31, 8 to 15 and 0 to 7.
 pub const FW_VERSION: u32 = 0x0000_0300;

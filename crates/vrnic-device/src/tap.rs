@@ -1,10 +1,10 @@
-//! A tap on the port: every frame that crosses it, in order, also into a pcap file.
+//! A tap on the port: every frame that crosses it, in order, also into a pcap file, and such a file read again.
 
 use std::io::{self, Write};
 use std::sync::{Mutex, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use zerocopy::{Immutable, IntoBytes};
+use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 /// Which way a frame went, seen from the NIC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ struct State<W> {
 }
 
 /// `pcap_file_header`.
-#[derive(IntoBytes, Immutable)]
+#[derive(FromBytes, IntoBytes, Immutable)]
 #[repr(C)]
 struct FileHeader {
     magic: u32,
@@ -45,7 +45,7 @@ struct FileHeader {
 }
 
 /// The header of a packet in the file.
-#[derive(IntoBytes, Immutable)]
+#[derive(FromBytes, IntoBytes, Immutable)]
 #[repr(C)]
 struct PacketHeader {
     seconds: u32,
@@ -127,4 +127,28 @@ fn write_packet(out: &mut impl Write, time: SystemTime, frame: &[u8]) -> io::Res
     };
     out.write_all(header.as_bytes())?;
     out.write_all(captured)
+}
+
+/// The frames of a file that [`PcapTap`] has written on a machine with the same byte order, with their times.
+///
+/// # Errors
+/// It is another file, or it ends in the middle of a frame.
+pub fn read_pcap(file: &[u8]) -> io::Result<Vec<(SystemTime, &[u8])>> {
+    let bad = |what| io::Error::new(io::ErrorKind::InvalidData, what);
+    let (header, mut rest) = FileHeader::read_from_prefix(file).map_err(|_| bad("the file is too short"))?;
+    if header.magic != MAGIC || header.link_type != LINK_TYPE_ETHERNET {
+        return Err(bad("the file is no capture of ours"));
+    }
+    let mut frames = Vec::new();
+    while !rest.is_empty() {
+        let cut_off = || bad("the capture is cut off");
+        let (header, after) = PacketHeader::read_from_prefix(rest).map_err(|_| cut_off())?;
+        let (frame, after) = after
+            .split_at_checked(header.captured as usize)
+            .ok_or_else(cut_off)?;
+        let time = Duration::new(header.seconds.into(), 0) + Duration::from_nanos(header.nanoseconds.into());
+        frames.push((SystemTime::UNIX_EPOCH + time, frame));
+        rest = after;
+    }
+    Ok(frames)
 }

@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
+pub use vrnic_device::read_pcap;
+
 use vrnic_device::PcapTap;
 
 use crate::hub::{Captured, Tap};

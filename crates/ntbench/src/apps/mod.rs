@@ -15,7 +15,10 @@ pub mod node;
 pub mod perftest;
 pub mod rping;
 
-use ndk_sys::NTSTATUS;
+use crate::ndk::trace::status_name;
+use ndk_sys::{NTSTATUS, STATUS_CONNECTION_REFUSED};
+use std::thread;
+use std::time::{Duration, Instant};
 use thiserror::Error;
 
 /// Why an application gives up.
@@ -40,7 +43,7 @@ pub type Result<T> = std::result::Result<T, AppError>;
 
 /// Names the function of a status.
 fn call<T>(name: &'static str, result: std::result::Result<T, NTSTATUS>) -> Result<T> {
-    result.map_err(|status| AppError::Call(name, crate::ndk::trace::status_name(status)))
+    result.map_err(|status| AppError::Call(name, status_name(status)))
 }
 
 /// The status that a post returns.
@@ -53,4 +56,23 @@ fn posted(name: &'static str, status: NTSTATUS) -> Result<()> {
             Err(status)
         },
     )
+}
+
+/// Runs a client again as long as the server refuses it, because it does not listen yet.
+///
+/// # Errors
+/// That of the last time.
+pub fn until_served(limit: Duration, mut client: impl FnMut() -> Result<()>) -> Result<()> {
+    let refused = Err(AppError::Call(
+        "NdkConnect",
+        status_name(STATUS_CONNECTION_REFUSED),
+    ));
+    let deadline = Instant::now() + limit;
+    loop {
+        let result = client();
+        if result != refused || Instant::now() > deadline {
+            return result;
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
 }

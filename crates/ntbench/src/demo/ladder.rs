@@ -7,64 +7,67 @@ use crate::wire::ladder::{Row, decode};
 use crate::wire::{Captured, Tap};
 use parking_lot::Mutex;
 use std::fmt::Write as _;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// Records what is on the wire.
 #[derive(Default)]
-pub struct Ladder(Mutex<Vec<(SystemTime, Row)>>);
+pub struct Ladder(Mutex<Vec<Line>>);
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Line {
+    /// When.
+    pub time: SystemTime,
+    /// What, for people to read.
+    pub text: String,
+}
 
 impl Tap for Ladder {
     fn frame(&self, frame: &Captured<'_>) {
-        if let Some(row) = decode(frame.since_start, frame.bytes) {
-            self.0.lock().push((frame.time, row));
-        }
+        self.0.lock().extend(message(frame.time, frame.bytes));
     }
 }
 
 impl Ladder {
-    /// All that happened so far, in order; times count from the first of it, in milliseconds.
+    /// All that happened so far, in order.
     #[must_use]
     pub fn render(&self) -> String {
-        let wire = self
-            .0
-            .lock()
-            .iter()
-            .map(|(time, row)| (*time, message(row)))
-            .collect::<Vec<_>>();
-        let calls = trace::events()
-            .0
-            .into_iter()
-            .map(|event| (event.time, call(&event)));
-        let mut lines: Vec<(SystemTime, String)> = wire.into_iter().chain(calls).collect();
-        lines.sort_by_key(|(time, _)| *time);
-        let Some(&(first, _)) = lines.first() else {
-            return String::new();
-        };
-        let mut text =
-            String::from("        ms  peer            wire            NIC, vrnic.sys            consumer\n");
-        for (time, line) in &lines {
-            let since = time.duration_since(first).unwrap_or_default();
-            // Writing to a string does not fail.
-            let _ = writeln!(text, "{:>10.3}  {line}", since.as_secs_f64() * 1e3);
-        }
-        text
+        let mut lines = self.0.lock().clone();
+        lines.extend(calls().into_iter().map(indented));
+        draw(lines)
     }
 }
 
-/// A message, with the peer to the left.
-fn message(row: &Row) -> String {
-    let to_nic = row.destination == NIC_IPV4.to_string();
-    let (peer, arrow) = if to_nic {
-        (&row.source, "──▶")
+/// A frame, if it belongs into the picture: the peer to the left.
+pub(super) fn message(time: SystemTime, frame: &[u8]) -> Option<Line> {
+    let row = decode(Duration::ZERO, frame)?;
+    let Row {
+        source, destination, ..
+    } = &row;
+    let (peer, arrow) = if *destination == NIC_IPV4.to_string() {
+        (source, "──▶")
     } else {
-        (&row.destination, "◀──")
+        (destination, "◀──")
     };
-    format!("{peer:<12} {arrow} {}", row.event)
+    let text = format!("{peer:<12} {arrow} {}", row.event);
+    Some(Line { time, text })
+}
+
+/// The calls and callbacks between consumer and provider so far.
+pub(super) fn calls() -> Vec<Line> {
+    let line = |event: trace::Event| Line {
+        time: event.time,
+        text: format!("{event}{}", at(event.irql)),
+    };
+    trace::events().0.into_iter().map(line).collect()
 }
 
 /// A call or callback, to the right.
-fn call(event: &trace::Event) -> String {
-    format!("{:48}{event}{}", "", at(event.irql))
+pub(super) fn indented(call: Line) -> Line {
+    Line {
+        text: format!("{:48}{}", "", call.text),
+        ..call
+    }
 }
 
 fn at(irql: Irql) -> &'static str {
@@ -73,4 +76,20 @@ fn at(irql: Irql) -> &'static str {
     } else {
         ""
     }
+}
+
+/// The picture; times count from the first line, in milliseconds.
+pub(super) fn draw(mut lines: Vec<Line>) -> String {
+    lines.sort_by_key(|line| line.time);
+    let Some(first) = lines.first().map(|line| line.time) else {
+        return String::new();
+    };
+    let mut text =
+        String::from("        ms  peer            wire            NIC, vrnic.sys            consumer\n");
+    for line in &lines {
+        let since = line.time.duration_since(first).unwrap_or_default();
+        // Writing to a string does not fail.
+        let _ = writeln!(text, "{:>10.3}  {}", since.as_secs_f64() * 1e3, line.text);
+    }
+    text
 }

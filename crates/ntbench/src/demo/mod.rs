@@ -3,7 +3,11 @@
 //! With `--peer linux` a QEMU guest is on the wire, which somebody else boots (`./x demo --peer linux`). The two talk over the standard
 //! streams: a line `@listening …` says where to connect and with what private data; what Linux reported comes back on standard
 //! input, one line per event as the guest's client prints it.
+//!
+//! With `--vfio` the bench is in a guest itself, and does not see the wire: it prints its calls as lines `@call …`, and whoever has
+//! started it draws the picture ([`guest`]).
 
+pub mod guest;
 mod ladder;
 
 use crate::machine::{Machine, MachineConfig, NIC_IPV4, NIC_MAC, StartError, v4};
@@ -49,13 +53,13 @@ pub fn command() -> Command {
     };
     Command::new("demo").about("Show vrnic.sys reject a connection request, message by message").args([
         path("sys", "The driver: vrnic.sys"),
-        path("pcap", "Where to write the capture"),
+        path("pcap", "Where to write the capture").required(false).required_unless_present("vfio"),
         Arg::new("peer").long("peer").value_parser(["scripted", "linux"]).default_value("scripted").help(
             "Who sends the request: a script in this process, or a Linux kernel with soft-RoCE in QEMU",
         ),
         path("wire-dir", "With a Linux peer: the folder for the sockets host.sock (ours) and guest.sock (QEMU's)")
             .required(false),
-        Arg::new("vfio").long("vfio").help(
+        Arg::new("vfio").long("vfio").conflicts_with_all(["pcap", "wire-dir"]).help(
             "With a Linux peer: the PCI address of a NIC that Linux hands over through VFIO, whose wire the peer is on",
         ),
     ])
@@ -76,6 +80,9 @@ pub enum DemoError {
     /// Something did not happen in time.
     #[error("{0} did not happen within {limit} s", limit = LIMIT.as_secs())]
     Missing(&'static str),
+    /// A guest's run has no request or no reject.
+    #[error("there is no request with a reject in both the capture and the calls")]
+    Incomplete,
     /// Linux could not be asked.
     #[error("Linux: {0}")]
     Linux(String),
@@ -103,11 +110,16 @@ pub fn run(arguments: &ArgMatches) -> ExitCode {
 }
 
 fn show(arguments: &ArgMatches) -> Result<bool, DemoError> {
-    let path = |name| arguments.get_one::<PathBuf>(name).cloned().unwrap_or_default();
-    let (sys, capture) = (path("sys"), path("pcap"));
-    let mut config = MachineConfig::new(sys);
+    let mut config = MachineConfig::new(path(arguments, "sys"));
     config.adapters[0].vfio = arguments.get_one::<String>("vfio").cloned();
-    let with_vfio = config.adapters[0].vfio.is_some();
+    if config.adapters[0].vfio.is_some() {
+        let machine = Machine::start(config)?;
+        let outcome = ask_linux(&machine);
+        guest::report();
+        machine.stop();
+        return Ok(conclude(outcome?, None));
+    }
+    let capture = path(arguments, "pcap");
     let machine = Machine::start(config)?;
     let ladder = Arc::new(Ladder::default());
     let pcap = Arc::new(Pcap::create(&capture)?);
@@ -116,20 +128,24 @@ fn show(arguments: &ArgMatches) -> Result<bool, DemoError> {
     let linux = arguments
         .get_one::<String>("peer")
         .is_some_and(|peer| peer == "linux");
-    let outcome = if with_vfio {
-        ask_linux(&machine)
-    } else if linux {
-        with_linux(&machine, &path("wire-dir"))
+    let outcome = if linux {
+        with_linux(&machine, &path(arguments, "wire-dir"))
     } else {
         with_script(&machine)
     };
-    if !with_vfio {
-        println!("\n{}", ladder.render());
-    }
+    println!("\n{}", ladder.render());
     // From here on the driver is taken down, which checks what it leaves behind; a violation ends the process.
     machine.stop();
     pcap.flush()?;
-    let (status, verdict) = outcome?;
+    Ok(conclude(outcome?, Some(&capture)))
+}
+
+fn path(arguments: &ArgMatches, name: &str) -> PathBuf {
+    arguments.get_one::<PathBuf>(name).cloned().unwrap_or_default()
+}
+
+/// Says how it went, and whether it is what it should be.
+fn conclude((status, verdict): (NTSTATUS, Verdict), capture: Option<&Path>) -> bool {
     println!("request    {:?}", String::from_utf8_lossy(REQUEST_DATA));
     println!(
         "reject     {:?}, NdkReject = {}",
@@ -141,7 +157,7 @@ fn show(arguments: &ArgMatches) -> Result<bool, DemoError> {
         "verifier   no violation of its {} rules, nothing left behind at unload",
         Rule::ALL.len()
     );
-    if !with_vfio {
+    if let Some(capture) = capture {
         println!("capture    {}", capture.display());
     }
     let right = verdict.right && status == STATUS_SUCCESS;
@@ -153,7 +169,7 @@ fn show(arguments: &ArgMatches) -> Result<bool, DemoError> {
             "NOT what it should be"
         }
     );
-    Ok(right)
+    right
 }
 
 /// The consumer: waits for a request until `stop`, rejects it, and returns the last status.

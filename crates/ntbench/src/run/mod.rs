@@ -1,9 +1,12 @@
-//! `ntbench run`: the provider with its adapters on one wire, and consumer drivers beside it.
+//! `ntbench run`: the provider with its adapters on one wire, and consumers beside it: drivers, and those of the bench.
 
+mod app;
 mod options;
 
+pub use app::AppOption;
 pub use options::{AdapterOption, ConsumerOption, Parameter};
 
+use crate::apps::AppError;
 use crate::kernel::Config;
 use crate::machine::{Machine, MachineConfig, StartError};
 use crate::ndk::trace::{self, status_name};
@@ -26,7 +29,7 @@ use thiserror::Error;
 #[must_use]
 pub fn command() -> Command {
     Command::new("run")
-        .about("Load the provider, then NDK consumer drivers, and unload them; exit code 86 is a broken rule")
+        .about("Load the provider, then NDK consumers, and unload them; exit code 86 is a broken rule")
         .arg(
             Arg::new("sys")
                 .long("sys")
@@ -39,20 +42,25 @@ pub fn command() -> Command {
 
 /// The arguments that `./x run` hands on.
 #[must_use]
-pub fn arguments() -> [Arg; 8] {
+pub fn arguments() -> [Arg; 9] {
     [
         Arg::new("adapter")
             .long("adapter")
             .action(ArgAction::Append)
             .required(true)
             .value_parser(value_parser!(AdapterOption))
-            .help("An adapter of the provider: ifindex=12,ip=10.0.0.1/24[,ip=fd00::1/64][,mac=52:54:00:77:00:0c][,mtu=4200]"),
+            .help("An adapter of the provider: ifindex=12,ip=10.0.0.1/24[,ip=fd00::1/64][,mac=52:54:00:77:00:0c][,mtu=4200][,vfio=0000:01:00.0]"),
         Arg::new("consumer")
             .long("consumer")
             .action(ArgAction::Append)
-            .required(true)
+            .required_unless_present("app")
             .value_parser(value_parser!(ConsumerOption))
             .help("A consumer driver: PATH.sys, or SERVICE=PATH.sys; they are loaded in this order"),
+        Arg::new("app")
+            .long("app")
+            .action(ArgAction::Append)
+            .value_parser(value_parser!(AppOption))
+            .help("A consumer of the bench, such as rping-server or ucmatose-client:peer=10.0.0.2,port=7600; they run one after another"),
         Arg::new("param")
             .long("param")
             .action(ArgAction::Append)
@@ -95,6 +103,9 @@ pub enum RunError {
     /// A consumer's `DriverEntry` has failed.
     #[error("{0}: DriverEntry failed with {status}", status = status_name(*.1))]
     Entry(String, NTSTATUS),
+    /// A consumer of the bench gives up.
+    #[error("{0}: {1}")]
+    App(&'static str, AppError),
     /// The capture cannot be written.
     #[error("the capture: {0}")]
     Capture(#[from] io::Error),
@@ -139,7 +150,13 @@ fn run_all(arguments: &ArgMatches) -> Result<(), RunError> {
     if arguments.get_flag("trace") {
         verifier::on_stop(print_trace);
     }
-    let outcome = consume(&machine, &consumers, &parameters, seconds(arguments, "wait"));
+    let outcome = consume(&machine, &consumers, &parameters, || {
+        all(arguments, "app")
+            .iter()
+            .try_for_each(|app| run_app(&machine, app))?;
+        std::thread::sleep(seconds(arguments, "wait"));
+        Ok(())
+    });
     if arguments.get_flag("trace") {
         print_trace();
     }
@@ -185,12 +202,12 @@ fn start(arguments: &ArgMatches) -> Result<Machine, RunError> {
     Ok(Machine::start(config)?)
 }
 
-/// Loads the consumers one after the other, and unloads them in the opposite order.
+/// Loads the consumers one after the other, and unloads them in the opposite order, with `meanwhile` in between.
 fn consume(
     machine: &Machine,
     consumers: &[ConsumerOption],
     parameters: &[Parameter],
-    wait: Duration,
+    meanwhile: impl FnOnce() -> Result<(), RunError>,
 ) -> Result<(), RunError> {
     let mut loaded: Vec<Driver> = Vec::new();
     let mut outcome = Ok(());
@@ -204,7 +221,7 @@ fn consume(
         }
     }
     if outcome.is_ok() {
-        std::thread::sleep(wait);
+        outcome = meanwhile();
     }
     while let Some(driver) = loaded.pop() {
         let service = driver.service().to_owned();
@@ -212,6 +229,13 @@ fn consume(
         println!("{service}: unloaded");
     }
     outcome
+}
+
+fn run_app(machine: &Machine, app: &AppOption) -> Result<(), RunError> {
+    let name = app.name();
+    app.run(machine).map_err(|error| RunError::App(name, error))?;
+    println!("{name}: done");
+    Ok(())
 }
 
 fn load(machine: &Machine, consumer: &ConsumerOption, parameters: &[Parameter]) -> Result<Driver, RunError> {

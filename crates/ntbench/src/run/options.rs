@@ -14,6 +14,7 @@ pub struct AdapterOption {
     addresses: Vec<(IpAddr, u8)>,
     mac: Option<[u8; 6]>,
     mtu: Option<u16>,
+    vfio: Option<String>,
 }
 
 /// `PATH` or `SERVICE=PATH`
@@ -39,7 +40,8 @@ impl FromStr for AdapterOption {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (mut interface_index, mut addresses, mut mac, mut mtu) = (None, Vec::new(), None, None);
+        let (mut interface_index, mut addresses) = (None, Vec::new());
+        let (mut mac, mut mtu, mut vfio) = (None, None, None);
         for part in text.split(',') {
             let (key, value) = part.split_once('=').ok_or(format!("`{part}` is not KEY=VALUE"))?;
             let bad = || format!("`{value}` is no {key}");
@@ -54,7 +56,8 @@ impl FromStr for AdapterOption {
                 "ip" => addresses.push(parse_address(value).ok_or_else(bad)?),
                 "mac" => mac = Some(parse_mac(value).ok_or_else(bad)?),
                 "mtu" => mtu = Some(value.parse().map_err(|_| bad())?),
-                _ => return Err(format!("`{key}` is none of ifindex, ip, mac, mtu")),
+                "vfio" => vfio = Some(value.to_owned()),
+                _ => return Err(format!("`{key}` is none of ifindex, ip, mac, mtu, vfio")),
             }
         }
         if addresses.is_empty() {
@@ -65,6 +68,7 @@ impl FromStr for AdapterOption {
             addresses,
             mac,
             mtu,
+            vfio,
         })
     }
 }
@@ -93,6 +97,7 @@ impl AdapterOption {
         if let Some(mtu) = self.mtu {
             setup.nic.mtu = mtu;
         }
+        setup.vfio.clone_from(&self.vfio);
         setup
     }
 }
@@ -220,6 +225,8 @@ mod tests {
         assert_eq!(setup.addresses, [([10, 0, 0, 1].into(), 24), (v6, 64)]);
         let option = adapter("ifindex=12,ip=10.0.0.1/24,mac=02:00:00:00:00:fe").expect("well formed");
         assert_eq!(option.setup().nic.mac, [2, 0, 0, 0, 0, 0xFE]);
+        let option = adapter("ifindex=12,ip=10.0.0.1/24,vfio=0000:01:00.0").expect("well formed");
+        assert_eq!(option.setup().vfio.as_deref(), Some("0000:01:00.0"));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use roce_wire::cm::{Rej, Req};
 use vrnic_abi::cmd::Status;
-use vrnic_device::{Direction, PcapTap, Tap};
+use vrnic_device::{Direction, PcapTap, Tap, read_pcap};
 
 use crate::rig::{Rig, from_peer};
 
@@ -64,10 +64,26 @@ fn a_pcap_file_has_all_frames_in_order() {
     rig.hear(Req::default());
     tap.flush().unwrap();
     let sent = rig.host.take_frames().remove(0);
-    assert_eq!(
-        packets(&file.0.lock().unwrap()).unwrap(),
-        [from_peer(Req::default()), sent, damaged]
-    );
+    let file = file.0.lock().unwrap();
+    let written = packets(&file).unwrap();
+    assert_eq!(written, [from_peer(Req::default()), sent, damaged]);
+    let read = read_pcap(&file).unwrap();
+    assert!(read.iter().map(|(_, frame)| *frame).eq(&written));
+    assert!(read.is_sorted_by_key(|(time, _)| *time));
+}
+
+#[test]
+fn other_files_are_no_captures() {
+    let file = Buffer::default();
+    let tap = PcapTap::new(file.clone()).unwrap();
+    assert_eq!(read_pcap(&file.0.lock().unwrap()).unwrap(), []);
+    tap.frame(Direction::Sent, &[7; 60]);
+    let file = file.0.lock().unwrap().clone();
+    for length in (0..24).chain(25..file.len()) {
+        assert!(read_pcap(&file[..length]).is_err(), "{length} bytes");
+    }
+    let text = b"#!/bin/sh\necho this is no capture at all\n";
+    assert!(read_pcap(text).is_err());
 }
 
 #[test]

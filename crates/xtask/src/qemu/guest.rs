@@ -24,11 +24,26 @@ const MODULES: &[&str] = &["vfio_pci", "vfio_iommu_type1"];
 /// The guest's RAM: the peer's image and the bench have room in it.
 const RAM: &str = "768M";
 
-/// Where the bench is in the guest.
+/// How the bench is started in the guest.
 pub const BENCH: &str = "/bench/ld.so --library-path /bench /bench/ntbench";
 
-/// Where the driver's image is in the guest.
-pub const SYS: &str = "/bench/vrnic.sys";
+/// What is beside VFIO in the guest.
+#[derive(Clone, Debug)]
+pub struct Payload {
+    /// The bench.
+    pub bench: PathBuf,
+    /// Windows drivers, for [`in_guest`].
+    pub images: Vec<PathBuf>,
+}
+
+/// Where a driver's image is in the guest.
+#[must_use]
+pub fn in_guest(image: &Path) -> String {
+    format!(
+        "/bench/{}",
+        image.file_name().unwrap_or_default().to_string_lossy()
+    )
+}
 
 /// How long a command may take that only looks at something.
 const SHORT: Duration = Duration::from_mins(1);
@@ -43,11 +58,11 @@ pub struct NicGuestFiles {
 }
 
 impl NicGuestFiles {
-    /// Adds the VFIO modules, and the bench and the driver's image if they are given, to the peer's image. What is downloaded is cached.
+    /// Adds the VFIO modules, and the bench with its drivers if they are given, to the peer's image. What is downloaded is cached.
     ///
     /// # Errors
     /// When something cannot be had.
-    pub fn prepare(qemu: Qemu, peer: &PeerFiles, bench: Option<(&Path, &Path)>, into: &Path) -> Result<Self> {
+    pub fn prepare(qemu: Qemu, peer: &PeerFiles, payload: Option<&Payload>, into: &Path) -> Result<Self> {
         let cache = paths::cache().join("peer");
         let lock = File::create(cache.join("lock"))?;
         lock.lock()?;
@@ -63,10 +78,12 @@ impl NicGuestFiles {
             order.push('\n');
         }
         archive.file("vfio/order", order.as_bytes());
-        if let Some((program, sys)) = bench {
+        if let Some(Payload { bench, images }) = payload {
             archive.directory("bench");
-            archive.file(SYS.trim_start_matches('/'), &fs::read(sys)?);
-            for (name, file) in with_libraries(program, into, &step)? {
+            for image in images {
+                archive.file(in_guest(image).trim_start_matches('/'), &fs::read(image)?);
+            }
+            for (name, file) in with_libraries(bench, into, &step)? {
                 archive.executable(&format!("bench/{name}"), &fs::read(file)?);
             }
         }
@@ -150,6 +167,16 @@ impl NicServer {
             );
         }
         Ok(server)
+    }
+
+    /// Ends it from one moment to the next.
+    ///
+    /// # Errors
+    /// It cannot be ended.
+    pub fn kill(&mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
     }
 
     /// What it has said so far.

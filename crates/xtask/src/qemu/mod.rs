@@ -4,6 +4,7 @@
 //! dynamic linker: nothing on the machine is installed, replaced or upgraded.
 
 pub mod guest;
+pub mod rig;
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -95,7 +96,7 @@ impl Qemu {
         match Self::of_system() {
             Some(qemu) => Ok(qemu),
             None => Self::in_root(&paths::cache().join("qemu/root"))
-                .context("there is no QEMU from 10.1 on: run ./x qemu --fetch first"),
+                .context("there is no QEMU from 10.1 on: run ./x qemu first"),
         }
     }
 

@@ -1,4 +1,5 @@
-//! The host's IP stack: address resolution, ping and TCP for the addresses that an adapter has. The stack is smoltcp.
+//! The host's IP stack: address resolution, ping and TCP for the addresses that an adapter has. The stack is smoltcp. Besides those it has
+//! the station's link-local address, as all hosts do: Linux asks for neighbours from its own.
 //!
 //! It is bound above a miniport like a protocol driver ([`crate::ndis::Protocol`]), or sits on a port of the wire itself, where it takes
 //! what is not RDMA.
@@ -11,7 +12,7 @@ pub use tcp::{TcpListener, TcpStream};
 use std::collections::HashMap;
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -167,7 +168,9 @@ impl HostStack {
     pub fn attach(&self, attachment: Attachment) {
         let mut state = self.shared.state.lock();
         let (queue, mut interface) = new_interface(attachment, self.shared.now());
-        interface.update_ip_addrs(|addresses| addresses.extend(state.interface.ip_addrs().iter().copied()));
+        let own = link_local(state.mac);
+        let others = state.interface.ip_addrs().iter().filter(|cidr| **cidr != own);
+        interface.update_ip_addrs(|addresses| addresses.extend(others.copied()));
         state.mac = attachment.mac;
         state.queue = queue;
         state.interface = interface;
@@ -273,8 +276,16 @@ impl Drop for HostStack {
 fn new_interface(attachment: Attachment, now: time::Instant) -> (Queue, Interface) {
     let mut queue = Queue::new(attachment);
     let config = Config::new(EthernetAddress(attachment.mac.0).into());
-    let interface = Interface::new(config, &mut queue, now);
+    let mut interface = Interface::new(config, &mut queue, now);
+    interface.update_ip_addrs(|addresses| addresses.extend([link_local(attachment.mac)]));
     (queue, interface)
+}
+
+/// The address that a station makes for itself: RFC 4291, section 2.5.6 and appendix A.
+fn link_local(mac: MacAddr) -> IpCidr {
+    let [a, b, c, d, e, f] = mac.0;
+    let address = [0xFE, 0x80, 0, 0, 0, 0, 0, 0, a ^ 2, b, c, 0xFF, 0xFE, d, e, f];
+    IpCidr::new(IpAddr::from(Ipv6Addr::from(address)).into(), 64)
 }
 
 impl Shared {
@@ -376,6 +387,9 @@ mod tests {
         assert_eq!(one.resolve(v6(1), v6(2), LIMIT), two);
         assert_eq!(one.resolve(v4(1), v4(3), Duration::from_millis(30)), None);
         assert_eq!(one.resolve(v4(1), v6(2), LIMIT), None, "two families");
+        // As Linux asks when no packet waits for the answer.
+        let local = "fe80::ff:fe00:1".parse().expect("an address");
+        assert_eq!(one.resolve(local, v6(2), LIMIT), two);
     }
 
     #[test]

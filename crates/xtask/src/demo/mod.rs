@@ -3,18 +3,22 @@
 //! `ntbench demo` runs the driver and prints the ladder. With a Linux peer, this module boots the guest on the bench's
 //! wire. The two talk over the bench's standard streams: lines that begin with `@` are for this module, all others are shown;
 //! what Linux reported goes to the bench's standard input, one line per event, as the guest's client printed it.
+//!
+//! [`qemu`] does the same with the bench in a guest too.
+
+mod qemu;
 
 use std::fs;
 use std::io::{BufRead, BufReader, IsTerminal, Write};
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitCode, Stdio};
 use std::sync::mpsc::{self, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use clap::{Arg, ArgMatches};
+use clap::{Arg, ArgAction, ArgMatches};
 
 use crate::cargo::build_bench;
 use crate::driver::{self, Image, Profile};
@@ -43,6 +47,13 @@ pub fn command() -> clap::Command {
                     "Who sends the request: a script in the bench, or a Linux kernel with soft-RoCE in QEMU",
                 ),
         )
+        .arg(
+            Arg::new("qemu")
+                .long("qemu")
+                .action(ArgAction::SetTrue)
+                .conflicts_with("peer")
+                .help("In QEMU: a guest's bench drives the NIC through VFIO, and a guest with soft-RoCE sends the request"),
+        )
 }
 
 /// Runs the demo; its exit code is the bench's.
@@ -51,13 +62,15 @@ pub fn command() -> clap::Command {
 /// When something cannot be had, built or started.
 pub fn run(arguments: &ArgMatches) -> Result<ExitCode> {
     packages::ensure(packages::HOST_BUILD)?;
+    if arguments.get_flag("qemu") {
+        return qemu::run();
+    }
     let peer: &String = arguments.get_one("peer").context("a peer")?;
     let files = (peer == "linux").then(PeerFiles::prepare).transpose()?;
     let sys = driver::build(Image::Vrnic, Profile::Release)?;
     let bench = build_bench()?;
     let dir = paths::run_dir("demo")?;
-    let pcap = paths::target().join(format!("demo/{peer}.pcap"));
-    fs::create_dir_all(pcap.parent().context("a folder")?)?;
+    let pcap = capture(peer)?;
     let mut command = Command::new(bench);
     command.arg("demo").arg("--sys").arg(sys).arg("--pcap").arg(&pcap);
     if std::io::stdout().is_terminal() {
@@ -71,10 +84,19 @@ pub fn run(arguments: &ArgMatches) -> Result<ExitCode> {
     if code == Some(0) {
         fs::remove_dir_all(&dir).with_context(|| format!("cannot remove {}", dir.display()))?;
     }
-    // No code: a signal ended the bench.
-    Ok(ExitCode::from(
-        code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1),
-    ))
+    Ok(exit_code(code))
+}
+
+/// Where a capture goes; the folder is there then.
+fn capture(name: &str) -> Result<PathBuf> {
+    let folder = paths::target().join("demo");
+    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    Ok(folder.join(format!("{name}.pcap")))
+}
+
+/// The bench's exit code as ours; there is none when a signal ended it.
+fn exit_code(code: Option<i32>) -> ExitCode {
+    ExitCode::from(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
 }
 
 fn with_linux(mut command: Command, files: &PeerFiles, dir: &Path) -> Result<Option<i32>> {
@@ -83,19 +105,22 @@ fn with_linux(mut command: Command, files: &PeerFiles, dir: &Path) -> Result<Opt
     let Some(listening) = bench.listening()? else {
         return bench.end();
     };
-    let reported = connect(files, wire, &listening);
-    // The bench shows what Linux reported, or else why there is nothing to show.
-    let lines = match &reported {
-        Ok(lines) => lines.join("\n"),
-        Err(error) => format!("error={}", format!("{error:#}").replace('\n', " ")),
-    };
-    bench.tell(&lines)?;
+    let reported = boot_and_connect(files, wire, &listening);
+    bench.tell(&for_the_bench(&reported))?;
     let code = bench.end()?;
     reported.map(|_| code)
 }
 
+/// The bench shows what Linux reported, or else why there is nothing to show.
+fn for_the_bench(reported: &Result<Vec<String>>) -> String {
+    match reported {
+        Ok(lines) => lines.join("\n"),
+        Err(error) => format!("error={}", format!("{error:#}").replace('\n', " ")),
+    }
+}
+
 /// Boots Linux, lets it connect, and returns what its client printed.
-fn connect(files: &PeerFiles, wire: Wire, listening: &Listening) -> Result<Vec<String>> {
+fn boot_and_connect(files: &PeerFiles, wire: Wire, listening: &Listening) -> Result<Vec<String>> {
     let step = Step::start("Booting Linux in QEMU");
     let neighbours = vec![Neighbour {
         ip: listening.ip,
@@ -103,6 +128,11 @@ fn connect(files: &PeerFiles, wire: Wire, listening: &Listening) -> Result<Vec<S
     }];
     let linux = LinuxPeer::boot(files, &PeerConfig::new(wire, neighbours))?;
     step.done("");
+    connect(&linux, listening)
+}
+
+/// Lets Linux connect, and returns what its client printed.
+fn connect(linux: &LinuxPeer, listening: &Listening) -> Result<Vec<String>> {
     let step = Step::start(format!(
         "Linux connects to {} port {}",
         listening.ip, listening.port
