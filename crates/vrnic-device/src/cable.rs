@@ -1,10 +1,13 @@
-//! A cable between two NICs of one process: no thread of its own, no copy but the one into it.
+//! A cable between two NICs of one process: no thread of its own; frames change hands, with their memory.
 //!
 //! Each NIC takes its frames out of the cable when its engine polls, in batches; a NIC that sleeps is woken.
 
 use std::collections::VecDeque;
+use std::mem;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
+use crate::frame_buffer::FrameBuffer;
 use crate::host::Wire;
 use crate::nic::Nic;
 
@@ -25,15 +28,17 @@ pub struct CableEnd {
 #[derive(Default)]
 struct Lane {
     frames: Mutex<Frames>,
+    /// Frames that wait: the receiver locks only if there are some.
+    waiting: AtomicUsize,
     /// Who takes the frames.
     receiver: OnceLock<Weak<Nic>>,
 }
 
 #[derive(Default)]
 struct Frames {
-    waiting: VecDeque<Vec<u8>>,
-    /// Empty buffers that have been used before.
-    spare: Vec<Vec<u8>>,
+    waiting: VecDeque<FrameBuffer>,
+    /// Buffers that have been used before. The last one comes first: a processor still has it in its cache.
+    spare: Vec<FrameBuffer>,
     lost: u64,
 }
 
@@ -69,45 +74,73 @@ impl Lane {
     fn lock(&self) -> MutexGuard<'_, Frames> {
         self.frames.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
 
-impl Wire for CableEnd {
-    fn transmit(&self, frame: &[u8]) {
-        let mut frames = self.sends.lock();
-        if frames.waiting.len() == DEPTH {
-            frames.lost += 1;
-            return;
-        }
-        let mut buffer = frames.spare.pop().unwrap_or_default();
-        buffer.clear();
-        buffer.extend_from_slice(frame);
-        frames.waiting.push_back(buffer);
+    /// Lets frames in by `put`, and wakes the receiver.
+    fn put(&self, put: impl FnOnce(&mut Frames)) {
+        let mut frames = self.lock();
+        put(&mut frames);
+        self.waiting.store(frames.waiting.len(), Ordering::Release);
         drop(frames);
-        if let Some(nic) = self.sends.receiver.get().and_then(Weak::upgrade) {
+        if let Some(nic) = self.receiver.get().and_then(Weak::upgrade) {
             nic.wake();
         }
     }
 
-    fn poll(&self, receive: &mut dyn FnMut(&[u8])) {
-        let mut batch: [Vec<u8>; BATCH] = [const { Vec::new() }; BATCH];
-        let mut count = 0;
-        {
-            let mut frames = self.receives.lock();
-            for (place, frame) in batch
-                .iter_mut()
-                .zip(std::iter::from_fn(|| frames.waiting.pop_front()))
-            {
-                *place = frame;
-                count += 1;
-            }
+    /// Takes the next frames out.
+    fn take(&self) -> Vec<FrameBuffer> {
+        // A receiver that goes to sleep looks here once more behind a fence.
+        if self.waiting.load(Ordering::Acquire) == 0 {
+            return Vec::new();
         }
-        if count == 0 {
+        let mut frames = self.lock();
+        let count = frames.waiting.len().min(BATCH);
+        let batch = frames.waiting.drain(..count).collect();
+        self.waiting.store(frames.waiting.len(), Ordering::Release);
+        batch
+    }
+}
+
+impl Frames {
+    /// The place of one more frame, with a buffer in it; None: the frame is lost.
+    fn place(&mut self) -> Option<&mut FrameBuffer> {
+        if self.waiting.len() == DEPTH {
+            self.lost += 1;
+            return None;
+        }
+        self.waiting.push_back(self.spare.pop().unwrap_or_default());
+        self.waiting.back_mut()
+    }
+}
+
+impl Wire for CableEnd {
+    fn transmit(&self, frame: &[u8]) {
+        self.sends.put(|frames| {
+            if let Some(buffer) = frames.place() {
+                buffer.set(frame);
+            }
+        });
+    }
+
+    fn transmit_all(&self, batch: &mut [FrameBuffer]) {
+        self.sends.put(|frames| {
+            for frame in batch {
+                if let Some(buffer) = frames.place() {
+                    mem::swap(buffer, frame);
+                }
+            }
+        });
+    }
+
+    fn poll(&self, receive: &mut dyn FnMut(&[u8])) {
+        let mut batch = self.receives.take();
+        if batch.is_empty() {
             return;
         }
-        batch[..count].iter().for_each(|frame| receive(frame));
+        for frame in &batch {
+            receive(frame.bytes());
+        }
         let mut frames = self.receives.lock();
-        let room = SPARE - frames.spare.len();
-        let used = batch.into_iter().take(count.min(room));
-        frames.spare.extend(used);
+        batch.truncate(SPARE - frames.spare.len());
+        frames.spare.append(&mut batch);
     }
 }

@@ -3,6 +3,7 @@
 //! Each file that implements a part of the device adds its own `impl Device`.
 
 use std::collections::VecDeque;
+use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,9 +25,11 @@ use crate::engine::Signal;
 use crate::eth::{self, Ethernet};
 use crate::event_queue::EventQueues;
 use crate::faults::FaultPlan;
+use crate::frame_buffer::FrameBuffer;
 use crate::gid_table::GidTable;
 use crate::host::{HostMemory, Interrupts, Wire};
 use crate::msix::Msix;
+use crate::outbox::Outbox;
 use crate::rc::TransportConfig;
 use crate::rdma::Rdma;
 use crate::regs::Registers;
@@ -55,7 +58,9 @@ pub(crate) struct Device {
     pub transport: Arc<TransportConfig>,
     pub clock: Clock,
     /// Frames to ourselves that are on their way, the oldest first.
-    loopback: VecDeque<Vec<u8>>,
+    loopback: VecDeque<FrameBuffer>,
+    /// Frames to the wire that go together.
+    pub outbox: Outbox,
     /// Until when the engine sleeps if nobody wakes it; 0: it is awake.
     engine_sleeps_until: u64,
     pub statistics: Statistics,
@@ -100,6 +105,7 @@ impl Device {
             rdma: Rdma::new(),
             clock: Clock::new(),
             loopback: VecDeque::new(),
+            outbox: Outbox::default(),
             engine_sleeps_until: 0,
             statistics: Statistics::new_zeroed(),
             link_event_owed: false,
@@ -266,27 +272,35 @@ impl Device {
             .is_none_or(|eqn| self.post_event(eqn, event))
     }
 
-    /// Sends a frame.
+    /// Sends a frame at once.
     pub fn transmit_to_wire(&mut self, frame: &[u8]) {
         self.tell_tap(Direction::Sent, frame);
         self.wire.transmit(frame);
     }
 
-    /// Sends a `RoCEv2` frame and counts it; with the link down it is lost. One to ourselves comes back in later.
-    pub fn transmit_rdma(&mut self, frame: &[u8]) {
+    /// Sends a `RoCEv2` frame with the next [`Self::send_frames`], and counts it; with the link down it is lost. One to ourselves comes
+    /// back in later. Another buffer is left in its place.
+    pub fn transmit_rdma(&mut self, buffer: &mut FrameBuffer) {
         if !self.link_up || !self.is_ready() {
             return;
         }
+        let frame = buffer.bytes();
         count(&mut self.statistics.rdma_out_frames, 1);
         count(&mut self.statistics.rdma_out_octets, frame.len() as u64);
         eth::count_out(&mut self.statistics, frame);
+        self.tell_tap(Direction::Sent, frame);
         if frame.starts_with(&self.ethernet.port.mac) {
-            self.tell_tap(Direction::Sent, frame);
-            self.loopback.push_back(frame.to_vec());
+            let spare = self.outbox.take_spare();
+            self.loopback.push_back(mem::replace(buffer, spare));
             self.wake_engine_by(0);
         } else {
-            self.transmit_to_wire(frame);
+            self.outbox.put(buffer);
         }
+    }
+
+    /// Hands all frames to the wire that wait.
+    pub fn send_frames(&mut self) {
+        self.outbox.send(&*self.wire);
     }
 
     /// Receives what the wire has, if it is one that is polled. Its queue pairs answer afterwards, all frames at once. True if there
@@ -309,7 +323,8 @@ impl Device {
         self.rdma.is_batch = true;
         for _ in 0..frames {
             if let Some(frame) = self.loopback.pop_front() {
-                self.receive(&frame);
+                self.receive(frame.bytes());
+                self.outbox.put_spare(frame);
             }
         }
         self.rdma.is_batch = false;

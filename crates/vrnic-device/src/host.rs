@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use crate::frame_buffer::FrameBuffer;
+
 /// A DMA access that the host's IOMMU refused: an address that is not mapped, or not mapped for that direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DmaFault {
@@ -65,6 +67,13 @@ pub trait Wire: Send + Sync {
     /// Sends a frame, from the destination address to the last byte before the frame check sequence. Never blocks, never
     /// calls back into the NIC.
     fn transmit(&self, frame: &[u8]);
+
+    /// Sends frames, the first one first. A wire that needs the memory of a frame keeps it, and leaves another buffer in its place.
+    fn transmit_all(&self, frames: &mut [FrameBuffer]) {
+        for frame in frames {
+            self.transmit(frame.bytes());
+        }
+    }
 
     /// For a wire without a thread that calls [`crate::Nic::receive`]: hands frames that have arrived to `receive`, the oldest first,
     /// and not more than are good to be processed in one go. The NIC calls it all the time while it is awake; when a frame comes,

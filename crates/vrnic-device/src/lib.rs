@@ -10,6 +10,7 @@
 //! |---|---|
 //! | `nic`, `host`, `config` | the interface to the host |
 //! | `cable` | a wire between two NICs |
+//! | `frame_buffer`, `outbox` | frames that change hands on their way to the wire |
 //! | `device` | the state behind the lock: reset, interrupts, link, fatal errors |
 //! | `config_space`, `msix`, `regs`, `doorbells` | the PCI function and its BARs |
 //! | `engine` | the thread that polls doorbells, sleeps and is kicked |
@@ -35,11 +36,13 @@ mod engine;
 mod eth;
 mod event_queue;
 mod faults;
+mod frame_buffer;
 mod gid_table;
 mod host;
 mod moderation;
 mod msix;
 mod nic;
+mod outbox;
 pub mod rc;
 mod rdma;
 mod receive;
@@ -52,6 +55,7 @@ pub use cable::CableEnd;
 pub use config::{Engine, MTU_MAX, MTU_MIN, NicConfig};
 pub use doorbells::DoorbellMemory;
 pub use faults::{CompletionFault, Faults, Hold};
+pub use frame_buffer::FrameBuffer;
 pub use host::{DmaFault, HostMemory, Interrupts, Wire};
 pub use msix::{MsixTable, MsixVector};
 pub use nic::Nic;

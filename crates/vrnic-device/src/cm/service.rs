@@ -185,8 +185,11 @@ impl Device {
         };
         cm.psn = cm.psn.wrapping_add(1);
         count(&mut self.statistics.cm_out, 1);
-        let frame = vlan::tag(frame, vlan);
-        self.transmit_rdma(&frame);
+        let mut buffer = self.outbox.take_spare();
+        buffer.set(&vlan::tag(frame, vlan));
+        self.transmit_rdma(&mut buffer);
+        self.send_frames();
+        self.outbox.put_spare(buffer);
     }
 }
 

@@ -6,6 +6,8 @@
 use vrnic_abi::cqe::WorkStatus;
 use vrnic_abi::wqe::{BindSegment, FastRegSegment, WorkOpcode};
 
+use crate::frame_buffer::FrameBuffer;
+
 /// One scatter/gather element, as the driver wrote it: its key is checked with each access.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sge {
@@ -306,8 +308,8 @@ pub trait Host {
     /// Counts.
     fn count(&mut self, counter: Counter);
 
-    /// Sends a frame, complete but for the frame check sequence.
-    fn transmit(&mut self, frame: &[u8]);
+    /// Sends a frame, complete but for the frame check sequence. It may keep the frame's memory, and leave another buffer in its place.
+    fn transmit(&mut self, frame: &mut FrameBuffer);
 
     /// Asks for `bytes` to park early packets in. The device bounds what all queue pairs park together. False: no.
     fn reserve(&mut self, bytes: usize) -> bool;

@@ -32,5 +32,4 @@ pub use host::{
     Access, AccessFault, Counter, Extra, Host, Operation, QpEvent, ReceiveCompletion, ReceiveRequest,
     RemoteRange, SendCompletion, SendRequest, Sge,
 };
-pub use packet::FrameBuffer;
 pub use queue_pair::{Dropped, QueuePair, StateError};

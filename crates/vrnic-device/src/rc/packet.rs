@@ -12,43 +12,9 @@ use roce_wire::reth::Reth;
 use roce_wire::udp::{self, ROCE_V2_PORT, UdpHeader};
 
 use super::Path;
-
-/// Largest payload of a packet.
-pub(super) const MAX_MTU: usize = 4096;
+use crate::frame_buffer::{FrameBuffer, PAYLOAD};
 
 const VLAN_TAG: usize = 4;
-const MAX_EXTENDED: usize = Reth::LEN + 4;
-const MAX_HEADERS: usize =
-    EthernetHeader::LEN + VLAN_TAG + Ipv6Header::LEN + UdpHeader::LEN + Bth::LEN + MAX_EXTENDED;
-const MAX_FRAME: usize = MAX_HEADERS + MAX_MTU + icrc::LEN;
-
-/// Where frames are put together: one serves all queue pairs of a device.
-///
-/// The payload stands at a fixed place, and the headers end right before it: the payload can be there before its headers.
-pub struct FrameBuffer {
-    bytes: Box<[u8; MAX_FRAME]>,
-}
-
-impl FrameBuffer {
-    /// An empty buffer.
-    #[must_use]
-    pub fn new() -> Self {
-        Self {
-            bytes: Box::new([0; MAX_FRAME]),
-        }
-    }
-
-    /// The place of a payload of `length` bytes, at most [`MAX_MTU`].
-    pub(super) fn payload(&mut self, length: usize) -> &mut [u8] {
-        &mut self.bytes[MAX_HEADERS..MAX_HEADERS + length]
-    }
-}
-
-impl Default for FrameBuffer {
-    fn default() -> Self {
-        Self::new()
-    }
-}
 
 /// What differs from packet to packet.
 #[derive(Clone, Copy, Debug, Default)]
@@ -132,15 +98,15 @@ impl Headers {
         }
     }
 
-    /// Puts headers, pad and ICRC around the payload that is in the buffer, and returns the frame.
-    pub fn seal<'a>(&self, buffer: &'a mut FrameBuffer, packet: &Packet) -> &'a [u8] {
+    /// Puts headers, pad and ICRC around the payload that is in the buffer: that is the frame.
+    pub fn seal(&self, buffer: &mut FrameBuffer, packet: &Packet) {
         let pad = packet.payload.wrapping_neg() & 3;
         let extended = packet.extended.len();
-        let rest = MAX_HEADERS - extended;
-        let icrc_at = MAX_HEADERS + packet.payload + pad;
-        let bytes = &mut buffer.bytes;
-        bytes[MAX_HEADERS + packet.payload..icrc_at].fill(0);
-        packet.extended.write(&mut bytes[rest..MAX_HEADERS]);
+        let rest = PAYLOAD - extended;
+        let icrc_at = PAYLOAD + packet.payload + pad;
+        let bytes = buffer.memory();
+        bytes[PAYLOAD + packet.payload..icrc_at].fill(0);
+        packet.extended.write(&mut bytes[rest..PAYLOAD]);
         let bth = self.bth(packet, pad);
         // An MTU's payload and its headers fit into 16 bits.
         let udp_length =
@@ -203,7 +169,7 @@ impl Headers {
         let ethernet = &self.ethernet[..self.ethernet_length];
         let frame = start - ethernet.len();
         bytes[frame..start].copy_from_slice(ethernet);
-        &bytes[frame..icrc_at + icrc::LEN]
+        buffer.set_frame(frame..icrc_at + icrc::LEN);
     }
 
     fn bth(&self, packet: &Packet, pad: usize) -> [u8; Bth::LEN] {

@@ -3,7 +3,8 @@
 use vrnic_abi::cqe::WorkStatus;
 
 use super::host::Host;
-use super::packet::{FrameBuffer, Headers, Packet};
+use super::packet::{Headers, Packet};
+use crate::frame_buffer::FrameBuffer;
 
 pub(super) struct Port<'a, H: Host> {
     pub host: &'a mut H,
@@ -14,7 +15,8 @@ pub(super) struct Port<'a, H: Host> {
 impl<H: Host> Port<'_, H> {
     /// Sends a packet whose payload is in the buffer.
     pub fn send(&mut self, packet: &Packet) {
-        self.host.transmit(self.headers.seal(self.buffer, packet));
+        self.headers.seal(self.buffer, packet);
+        self.host.transmit(self.buffer);
     }
 }
 

@@ -9,12 +9,13 @@ use vrnic_abi::cqe::WorkStatus;
 use vrnic_abi::resource::QpState;
 
 use super::host::{Host, QpEvent};
-use super::packet::{FrameBuffer, Headers};
+use super::packet::Headers;
 use super::port::{Failure, Port};
 use super::request::Request;
 use super::requester::Requester;
 use super::responder::Responder;
 use super::{Limits, Path, ReceiveAttributes, SendAttributes, TransportConfig};
+use crate::frame_buffer::FrameBuffer;
 
 /// The partition that every port is in, whatever the membership bit says (IBTA 10.9.1).
 const DEFAULT_PARTITION: u16 = 0x7FFF;

@@ -8,6 +8,7 @@ use zerocopy::FromZeros;
 use super::access::Memory;
 use super::queue_pair::Queues;
 use crate::device::{Device, count};
+use crate::frame_buffer::FrameBuffer;
 use crate::rc::{
     Access, AccessFault, Counter, Extra, Host, QpEvent, ReceiveCompletion, ReceiveRequest, RemoteRange,
     SendCompletion, SendRequest, Sge,
@@ -180,7 +181,7 @@ impl Host for QueuePairHost<'_> {
         count(counter, 1);
     }
 
-    fn transmit(&mut self, frame: &[u8]) {
+    fn transmit(&mut self, frame: &mut FrameBuffer) {
         self.device.transmit_rdma(frame);
     }
 

@@ -17,7 +17,8 @@ use super::shared_receive_queue::{MAX_SHARED_RECEIVE_QUEUES, SharedReceiveQueue}
 use super::table::Table;
 use crate::device::Device;
 use crate::doorbells::DoorbellMemory;
-use crate::rc::{self, FrameBuffer, Host, QpEvent};
+use crate::frame_buffer::FrameBuffer;
+use crate::rc::{self, Host, QpEvent};
 
 /// Protection domains that there can be.
 pub(crate) const MAX_PROTECTION_DOMAINS: u32 = 4096;
@@ -121,6 +122,7 @@ impl Device {
         let mut host = QueuePairHost { device: self, queues };
         let result = work(transport, &mut host, &mut buffer);
         let busy = host.device.rdma.is_batch || transport.run(&mut host, &mut buffer, BUDGET);
+        host.device.send_frames();
         let deadline = transport.deadline().unwrap_or(NEVER);
         self.rdma.buffer = Some(buffer);
         let slot = self.rdma.qps.get_mut(index)?;

@@ -207,7 +207,7 @@ fn flushing_has_a_budget() {
         lone.post_receive(index, BASE, 10);
     }
     lone.qp.set_error(&mut lone.node);
-    let mut buffer = vrnic_device::rc::FrameBuffer::new();
+    let mut buffer = vrnic_device::FrameBuffer::new();
     assert!(lone.qp.run(&mut lone.node, &mut buffer, 40));
     assert_eq!(lone.node.received.len(), 40);
     assert!(!lone.qp.is_drained());

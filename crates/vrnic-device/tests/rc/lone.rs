@@ -8,7 +8,8 @@ use roce_wire::immdt::{Ieth, ImmDt};
 use roce_wire::num::{Msn, Psn};
 use roce_wire::reth::Reth;
 use vrnic_abi::resource::QpState;
-use vrnic_device::rc::{Dropped, FrameBuffer, QueuePair, ReceiveRequest, SendRequest, Sge};
+use vrnic_device::FrameBuffer;
+use vrnic_device::rc::{Dropped, QueuePair, ReceiveRequest, SendRequest, Sge};
 
 use crate::world::{A, B, KEY, Node, QPNS, Setup, path, queue_pair};
 

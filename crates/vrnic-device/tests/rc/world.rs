@@ -12,8 +12,9 @@ use roce_wire::num::{FlowLabel, Psn, Qpn};
 use vrnic_abi::cqe::WorkStatus;
 use vrnic_abi::resource::QpState;
 use vrnic_abi::wqe::{BindSegment, FastRegSegment};
+use vrnic_device::FrameBuffer;
 use vrnic_device::rc::{
-    Access, AccessFault, Counter, Dropped, FrameBuffer, Host, Limits, Operation, Path, QpEvent, QueuePair,
+    Access, AccessFault, Counter, Dropped, Host, Limits, Operation, Path, QpEvent, QueuePair,
     ReceiveAttributes, ReceiveCompletion, ReceiveRequest, RemoteRange, SendAttributes, SendCompletion,
     SendRequest, Sge, TransportConfig,
 };
@@ -280,8 +281,8 @@ impl Host for Node {
         *self.counters.entry(name).or_default() += 1;
     }
 
-    fn transmit(&mut self, frame: &[u8]) {
-        self.out.push(frame.to_vec());
+    fn transmit(&mut self, frame: &mut FrameBuffer) {
+        self.out.push(frame.bytes().to_vec());
     }
 
     fn reserve(&mut self, bytes: usize) -> bool {
