@@ -3,7 +3,9 @@
 //! The `.sys` runs in the bench, special pool off, with two NICs in the same process that a cable joins. Nothing is measured unless
 //! `--compare` asks for it; `--test` runs everything once, quickly.
 
+mod bring_up;
 mod connections;
+mod ethernet;
 mod link;
 
 use ntbench::machine::image_from_env;
@@ -40,6 +42,8 @@ fn main() {
     let sys = image_from_env().unwrap_or_else(|error| panic!("{error}"));
     without_engines(&sys, effort);
     with_engines(&sys, effort);
+    ethernet::measure(&sys, effort);
+    bring_up::measure(&sys, effort);
 }
 
 fn figure(name: &str, value: f64, unit: &str) {

@@ -8,6 +8,7 @@ pub mod check;
 pub mod cpu;
 pub mod demo;
 pub mod exports;
+pub mod iperf3;
 pub mod kernel;
 pub mod machine;
 pub mod measure;

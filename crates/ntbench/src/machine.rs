@@ -10,6 +10,7 @@ use crate::nt::driver::Driver;
 use crate::nt::{event_log, registry};
 use crate::pci::slot::Slot;
 use crate::pe::file::LoadError;
+use crate::verifier::pool::Placement;
 use crate::wire::host::{Attachment, Link};
 use crate::wire::{HostStack, Hub, HubConfig, Peer, PeerConfig, nic};
 use crate::{Config, Kernel};
@@ -190,11 +191,13 @@ impl Machine {
         let kernel = Kernel::boot(&config.kernel);
         let hub = Hub::new(config.wire)?;
         let ends = config.cable.then(|| cable_ends(&config.adapters)).transpose()?;
+        // Benchmarks have no time to watch.
+        let watch = !config.cable && config.kernel.pool != Placement::Fast;
         let plugged: Vec<Plugged> = (0..)
             .zip(&config.adapters)
             .map(|(number, setup)| {
                 let end = ends.as_ref().map(|ends| &ends[usize::from(number)]);
-                plug_in(&hub, number, setup, end)
+                plug_in(&hub, number, setup, end, watch)
             })
             .collect::<io::Result<_>>()?;
         let mut driver = kernel.load(&config.sys, &service_name(&config.sys))?;
@@ -439,12 +442,14 @@ fn cable_ends(adapters: &[AdapterSetup]) -> io::Result<[Arc<CableEnd>; 2]> {
     }
 }
 
-/// Plugs the device of an adapter into the slot of that number, and into the wire, or into an end of a cable.
+/// Plugs the device of an adapter into the slot of that number, and into the wire, which is watched if `watch`, or into an end of a
+/// cable.
 fn plug_in(
     hub: &Hub,
     number: u8,
     setup: &AdapterSetup,
     cable: Option<&Arc<CableEnd>>,
+    watch: bool,
 ) -> io::Result<Plugged> {
     let mut slot = None;
     let name = match number {
@@ -453,10 +458,10 @@ fn plug_in(
     };
     let mut departures = None;
     let make = |wire: Arc<dyn Wire>| {
-        // Cables are for benchmarks, which have no time to watch.
         let port = match cable {
             Some(end) => Arc::clone(end) as Arc<dyn Wire>,
-            None => Arc::clone(departures.insert(Departures::new(wire))) as Arc<dyn Wire>,
+            None if watch => Arc::clone(departures.insert(Departures::new(wire))) as Arc<dyn Wire>,
+            None => wire,
         };
         let plugged = slot.insert(Slot::plug(number, setup.nic.clone(), port)?);
         let nic = plugged.nic().cloned();

@@ -4,7 +4,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use ntbench::exports::{self, Binding};
 use ntbench::verifier::{Rule, irql};
 use ntbench::{Config, Kernel};
-use ntbench::{check, demo, run};
+use ntbench::{check, demo, iperf3, run};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -16,6 +16,7 @@ fn main() -> ExitCode {
         Some(("demo", arguments)) => demo::run(arguments),
         Some(("ladder", arguments)) => demo::guest::run(arguments),
         Some(("run", arguments)) => run::run(arguments),
+        Some(("iperf3", arguments)) => iperf3::run(arguments),
         Some(("imports", _)) => list_imports(),
         Some(("rules", _)) => list_rules(),
         _ => unreachable!("a subcommand is required"),
@@ -65,6 +66,7 @@ fn command() -> Command {
         .subcommand(demo::command())
         .subcommand(demo::guest::command())
         .subcommand(run::command())
+        .subcommand(iperf3::command())
         .subcommand(Command::new("imports").about("List the exports that drivers can import, with their IRQL rules"))
         .subcommand(Command::new("rules").about("List the rules that the verifier checks"))
 }

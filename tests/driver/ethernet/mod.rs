@@ -1,5 +1,6 @@
 //! The miniport's Ethernet half: net buffer lists through the driver, against a raw station and an IP stack on the wire.
 
+mod fast_path;
 mod ip;
 mod keywords;
 mod life;

@@ -1,7 +1,7 @@
 //! Calls from the bench into driver code.
 #![expect(unsafe_code, reason = "calls driver code")]
 
-use super::{irql, stack, thread};
+use super::{irql, stack, step, thread};
 use crate::exports::MAX_ARGUMENTS;
 use crate::pe::cfg;
 use crate::verifier::{self, limits, watchdog};
@@ -43,9 +43,11 @@ pub fn call_without_limit(target: usize, arguments: &[u64]) -> u64 {
             thread.floor.replace(thread.irql.get()),
         )
     });
+    step::resume();
     // SAFETY: the stack is this thread's; the target was checked; what the driver does with its arguments is what the bench
     // is for.
     let result = unsafe { stack::enter(header, target, &raw const all) };
+    step::pause();
     thread::with(|thread| {
         thread.depth.set(thread.depth.get() - 1);
         thread.floor.set(floor);

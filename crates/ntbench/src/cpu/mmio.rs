@@ -96,6 +96,7 @@ pub(super) fn handle(fault: &mut FaultContext<'_>) -> bool {
     let Some((start, registers)) = find(fault.address) else {
         return false;
     };
+    super::step::note_register();
     let ip = fault.register(libc::REG_RIP);
     let instruction = decode(ip);
     let offset = (fault.address - start) as u64;

@@ -6,6 +6,7 @@
 
 use super::irql;
 use super::stack::{REGION_MASK, StackHeader};
+use super::step;
 use super::thread::{self, ImportCall, Registers};
 use crate::exports::{Binding, Export, MAX_ARGUMENTS};
 use crate::memory;
@@ -144,6 +145,7 @@ unsafe extern "win64" fn enter_bench() {
 
 /// Runs an export on the host's stack. `frame` is the driver's rbp, return address and arguments, in this order.
 extern "sysv64" fn dispatch(export: &'static Export, frame: usize) -> u64 {
+    step::pause();
     let call = ImportCall {
         outer: thread::with(|thread| thread.import.get()),
         export,
@@ -156,6 +158,7 @@ extern "sysv64" fn dispatch(export: &'static Export, frame: usize) -> u64 {
         arguments: frame + 16,
     };
     thread::with(|thread| thread.import.set(&raw const call));
+    step::note_call(export);
     let before = irql::current();
     if before < export.irql.min || before > export.irql.max {
         verifier::irql::wrong_irql_for_call(export, before);
@@ -166,6 +169,7 @@ extern "sysv64" fn dispatch(export: &'static Export, frame: usize) -> u64 {
         verifier::irql::changed_by_export(export, before, irql::current());
     }
     thread::with(|thread| thread.import.set(call.outer));
+    step::resume();
     result
 }
 

@@ -28,6 +28,8 @@ struct Queues {
     dpcs: VecDeque<Dpc>,
     interrupts: VecDeque<Interrupt>,
     dpc_running: bool,
+    /// Somebody has taken the threads' work over: see [`Held`].
+    held: bool,
     stop: bool,
 }
 
@@ -196,6 +198,17 @@ impl Vp {
         }
     }
 
+    /// Takes over what the processor's threads do, until the result is dropped. For measurements: who has it is the processor.
+    ///
+    /// # Panics
+    /// When somebody has it already.
+    #[must_use]
+    pub fn hold(self: &Arc<Self>) -> Held {
+        let before = std::mem::replace(&mut self.queues.lock().held, true);
+        assert!(!before, "somebody is this processor already");
+        Held { vp: Arc::clone(self) }
+    }
+
     /// Queues an interrupt: `service` runs at `irql` on the processor's interrupt thread.
     pub fn interrupt(&self, irql: Irql, service: Box<dyn FnOnce() + Send>) {
         self.queues.lock().interrupts.push_back((irql, service));
@@ -206,7 +219,7 @@ impl Vp {
         thread::with(|thread| thread.vp.set(self.index));
         loop {
             let mut queues = self.queues.lock();
-            while queues.dpcs.is_empty() {
+            while queues.dpcs.is_empty() || queues.held {
                 queues.dpc_running = false;
                 self.dpc_idle.notify_all();
                 if queues.stop {
@@ -216,22 +229,27 @@ impl Vp {
             }
             queues.dpc_running = true;
             drop(queues);
-            let old = irql::raise(DISPATCH_LEVEL);
-            loop {
-                // Taken out only now: until it runs it can be removed.
-                let next = self.queues.lock().dpcs.pop_front();
-                let Some(dpc) = next else { break };
-                (dpc.run)();
-            }
-            irql::lower(old);
+            self.drain_dpcs();
         }
+    }
+
+    /// Runs the DPCs that are queued, on the current thread.
+    fn drain_dpcs(&self) {
+        let old = irql::raise(DISPATCH_LEVEL);
+        loop {
+            // Taken out only now: until it runs it can be removed.
+            let next = self.queues.lock().dpcs.pop_front();
+            let Some(dpc) = next else { break };
+            (dpc.run)();
+        }
+        irql::lower(old);
     }
 
     fn run_interrupts(&self) {
         thread::with(|thread| thread.vp.set(self.index));
         loop {
             let mut queues = self.queues.lock();
-            while queues.interrupts.is_empty() {
+            while queues.interrupts.is_empty() || queues.held {
                 if queues.stop {
                     return;
                 }
@@ -239,11 +257,52 @@ impl Vp {
             }
             let next = queues.interrupts.pop_front();
             drop(queues);
-            if let Some((irql, service)) = next {
-                thread::with(|thread| thread.irql.set(irql));
-                service();
-                thread::with(|thread| thread.irql.set(irql::PASSIVE_LEVEL));
+            if let Some(interrupt) = next {
+                serve(interrupt);
             }
         }
+    }
+}
+
+/// Runs an interrupt's service routine on the current thread.
+fn serve((irql, service): Interrupt) {
+    thread::with(|thread| thread.irql.set(irql));
+    service();
+    thread::with(|thread| thread.irql.set(irql::PASSIVE_LEVEL));
+}
+
+/// A processor whose threads stand still: who has this runs its interrupts and DPCs.
+pub struct Held {
+    vp: Arc<Vp>,
+}
+
+impl Held {
+    /// Runs the interrupts and the DPCs that are queued, on the current thread, which is at PASSIVE. Whether there were any.
+    #[expect(clippy::must_use_candidate, reason = "who polls often need not know")]
+    pub fn poll(&self) -> bool {
+        let before = thread::with(|thread| thread.vp.replace(self.vp.index));
+        let mut worked = false;
+        loop {
+            let mut queues = self.vp.queues.lock();
+            let interrupt = queues.interrupts.pop_front();
+            let has_dpcs = !queues.dpcs.is_empty();
+            drop(queues);
+            match interrupt {
+                Some(interrupt) => serve(interrupt),
+                None if has_dpcs => self.vp.drain_dpcs(),
+                None => break,
+            }
+            worked = true;
+        }
+        thread::with(|thread| thread.vp.set(before));
+        worked
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.vp.queues.lock().held = false;
+        self.vp.dpc_ready.notify_all();
+        self.vp.interrupt_ready.notify_all();
     }
 }

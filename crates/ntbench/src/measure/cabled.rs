@@ -89,9 +89,25 @@ impl Cabled {
     /// # Panics
     /// When NDK cannot be opened.
     pub fn start(sys: &Path, engine: Engine) -> Result<Self, StartError> {
+        Self::start_with(sys, engine, |_, _| {})
+    }
+
+    /// As [`Cabled::start`], with adapters that `change` has changed.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    ///
+    /// # Panics
+    /// When NDK cannot be opened.
+    pub fn start_with(
+        sys: &Path,
+        engine: Engine,
+        change: impl Fn(usize, &mut AdapterSetup),
+    ) -> Result<Self, StartError> {
         let mut adapters = vec![AdapterSetup::numbered(0), AdapterSetup::numbered(1)];
-        for setup in &mut adapters {
+        for (index, setup) in adapters.iter_mut().enumerate() {
             setup.nic.engine = engine;
+            change(index, setup);
         }
         let config = MachineConfig {
             kernel: Config {

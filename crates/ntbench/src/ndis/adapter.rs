@@ -32,7 +32,7 @@ use parking_lot::{Condvar, Mutex};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 /// How long a handler may take: longer than any bounded wait of a driver, shorter than a tester's patience.
@@ -102,6 +102,8 @@ pub struct Miniport {
     pub(super) counted: super::statistics::Counted,
     pub(super) ndk: super::ndk::OpenAdapters,
     pub(super) pended: Pended,
+    /// Set while the adapter is measured.
+    pub(super) meter: OnceLock<Arc<super::meter::Meter>>,
 }
 
 /// The completion that a handler which returned `NDIS_STATUS_PENDING` owes.
@@ -194,6 +196,7 @@ impl Adapter {
             counted: super::statistics::Counted::default(),
             ndk: super::ndk::OpenAdapters::default(),
             pended: Pended::default(),
+            meter: OnceLock::new(),
         });
         miniport
             .handle

@@ -32,6 +32,8 @@ pub struct Indication {
     pub code: NDIS_STATUS,
     /// The status buffer.
     pub data: Vec<u8>,
+    /// When.
+    pub time: Instant,
 }
 
 /// The link as the driver last reported it.
@@ -133,6 +135,7 @@ extern "win64" fn ndis_m_indicate_status_ex(handle: u64, indication: usize) {
     miniport.indications.list.lock().push(Indication {
         code: value.StatusCode,
         data,
+        time: Instant::now(),
     });
     miniport.indications.changed.notify_all();
 }

@@ -14,6 +14,7 @@ pub mod header;
 pub mod indications;
 pub mod interrupt;
 pub mod io;
+pub mod meter;
 pub mod nbl;
 pub mod ndk;
 pub mod objects;

@@ -432,6 +432,10 @@ extern "win64" fn ndis_m_indicate_receive_net_buffer_lists(
     check_dispatch_flag(CALL, flags & NDIS_RECEIVE_FLAGS_DISPATCH_LEVEL != 0);
     check_no_lock(CALL);
     miniport.check_may_indicate();
+    if let Some(meter) = miniport.meter.get() {
+        meter.indicated(&miniport, first, flags);
+        return;
+    }
     let lists: Vec<usize> = nbl::lists(first).collect();
     if lists.len() != count as usize || count == 0 || port != 0 {
         broken(

@@ -73,7 +73,7 @@ pub struct Ledger(Mutex<BTreeMap<(Kind, u64), (usize, StackTrace)>>);
 impl Ledger {
     /// The driver has taken a resource; `size` is its length where it has one.
     pub fn take(&self, kind: Kind, key: u64, size: usize) {
-        self.0.lock().insert((kind, key), (size, StackTrace::capture()));
+        self.0.lock().insert((kind, key), (size, StackTrace::track()));
     }
 
     /// The driver gives a resource back. Returns its size, `None` if it does not have it.

@@ -387,6 +387,10 @@ extern "win64" fn ndis_m_send_net_buffer_lists_complete(handle: u64, list: usize
     let miniport = handles::get::<Miniport>(handle);
     check_dispatch_flag(CALL, flags & NDIS_SEND_COMPLETE_FLAGS_DISPATCH_LEVEL != 0);
     check_no_lock(CALL);
+    if let Some(meter) = miniport.meter.get() {
+        meter.completed(list);
+        return;
+    }
     let mut next = list;
     while next != 0 {
         next = miniport

@@ -37,11 +37,14 @@ struct Entry {
 struct Queue {
     entries: Vec<Entry>,
     running: bool,
+    /// No timer expires: see [`stop_clock`].
+    stopped: bool,
 }
 
 static QUEUE: Mutex<Queue> = Mutex::new(Queue {
     entries: Vec::new(),
     running: false,
+    stopped: false,
 });
 static CHANGED: Condvar = Condvar::new();
 
@@ -89,7 +92,8 @@ fn run() {
             .iter()
             .enumerate()
             .min_by_key(|(_, entry)| entry.due)
-            .map(|(index, entry)| (index, entry.due));
+            .map(|(index, entry)| (index, entry.due))
+            .filter(|_| !queue.stopped);
         match next {
             None => CHANGED.wait(&mut queue),
             Some((_, due)) if due > now => {
@@ -106,6 +110,23 @@ fn run() {
                 action();
             }
         }
+    }
+}
+
+/// As long as there is one, no timer expires. For measurements.
+pub struct StoppedClock(());
+
+/// Stops the clock of the timers.
+#[must_use]
+pub fn stop_clock() -> StoppedClock {
+    QUEUE.lock().stopped = true;
+    StoppedClock(())
+}
+
+impl Drop for StoppedClock {
+    fn drop(&mut self) {
+        QUEUE.lock().stopped = false;
+        CHANGED.notify_all();
     }
 }
 

@@ -11,7 +11,7 @@ use crate::verifier::pool::{PoolKind, Request};
 use crate::verifier::{BugCheck, Rule, Violation};
 use ndk_sys::NTSTATUS;
 use parking_lot::Mutex;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// `DMA_SYNCHRONOUS_CALLBACK`
@@ -36,7 +36,10 @@ struct List {
     write_to_device: bool,
 }
 
+/// All lists by their addresses.
 static LISTS: Mutex<BTreeMap<usize, List>> = Mutex::new(BTreeMap::new());
+/// The transfer contexts of those that have one.
+static CONTEXTS: Mutex<BTreeSet<usize>> = Mutex::new(BTreeSet::new());
 
 /// A piece of memory that is contiguous: address and bytes.
 type Run = (usize, usize);
@@ -145,6 +148,9 @@ fn fill(list: usize, own: bool, elements: &[Run], transfer: Transfer) {
         own,
         write_to_device,
     };
+    if context != 0 {
+        CONTEXTS.lock().insert(context);
+    }
     let in_use = LISTS.lock().insert(list, new).is_some();
     if in_use {
         broken(
@@ -256,7 +262,7 @@ pub(super) extern "win64" fn initialize_dma_transfer_context(address: usize, con
 }
 
 fn check_context_is_free(context: usize) {
-    if LISTS.lock().values().any(|list| list.context == context) {
+    if CONTEXTS.lock().contains(&context) {
         broken(
             "a DMA transfer context was used for a second transfer",
             "Keep one context for each list until PutScatterGatherList.",
@@ -338,6 +344,7 @@ pub(super) extern "win64" fn put_scatter_gather_list(address: usize, list: usize
             "Put each list once, with the adapter and the direction that it was made with.",
         )
     };
+    CONTEXTS.lock().remove(&found.context);
     let _ = adapter
         .miniport
         .ledger
