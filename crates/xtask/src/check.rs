@@ -8,6 +8,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use clap::{Arg, ArgMatches};
 
+use crate::bench;
 use crate::cargo::{build_bench, build_server, cargo, record};
 use crate::conformance;
 use crate::driver::{self, Image, Profile, succeed};
@@ -42,6 +43,7 @@ pub fn commands() -> [clap::Command; 4] {
         clap::Command::new("docs").about("Build the API documentation and the book, with warnings as errors"),
         clap::Command::new("bench")
             .about("Build vrnic.sys and run the benchmarks")
+            .arg(bench::qemu_option())
             .arg(pass_on("For criterion, such as a part of a benchmark's name")),
     ]
 }

@@ -1,12 +1,13 @@
 //! `./x bench`: criterion's measurements of single calls, then our figures beside those of peers in the same run.
 
 pub mod peers;
+pub mod qemu;
 pub mod table;
 
 use std::ffi::OsString;
 
 use anyhow::{Context, Result, bail};
-use clap::ArgMatches;
+use clap::{Arg, ArgAction, ArgMatches};
 
 use crate::cargo::{cargo, record};
 use crate::check::with_images;
@@ -36,6 +37,15 @@ const TARGETS: &[(&str, f64, Unit)] = &[
     ("connection with 512 FRMRs at each end", 100.0, Unit::Milliseconds),
 ];
 
+/// The option that asks for measurements between guests.
+#[must_use]
+pub fn qemu_option() -> Arg {
+    Arg::new("qemu")
+        .long("qemu")
+        .action(ArgAction::SetTrue)
+        .help("Measure TCP between guests in QEMU too, which takes some minutes")
+}
+
 /// Runs the benchmarks. With arguments: only criterion's, which get them.
 ///
 /// # Errors
@@ -56,6 +66,9 @@ pub fn run(arguments: &ArgMatches) -> Result<()> {
     let targets = TARGETS.iter();
     figures.extend(targets.map(|&(name, value, unit)| Figure::new("target", name, value, unit)));
     figures.extend(peers::measure()?);
+    if arguments.get_flag("qemu") {
+        figures.extend(qemu::measure()?);
+    }
     print!("{}", table::render(&figures));
     Ok(())
 }

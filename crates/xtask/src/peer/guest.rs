@@ -23,6 +23,7 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use super::image::PeerFiles;
 use super::wire::Wire;
 use crate::progress;
+use crate::qemu::Qemu;
 
 /// How long the guest may take to boot; it needs 5 s on an idle machine without KVM.
 const BOOT_LIMIT: Duration = Duration::from_mins(3);
@@ -63,6 +64,8 @@ pub struct PeerConfig {
     pub mtu: u16,
     /// The cable. The guest's console goes to `console.log` beside the sockets.
     pub wire: Wire,
+    /// The QEMU, if it shall not be the system's.
+    pub qemu: Option<Qemu>,
 }
 
 impl PeerConfig {
@@ -76,6 +79,7 @@ impl PeerConfig {
             neighbours,
             mtu: 1500,
             wire,
+            qemu: None,
         }
     }
 }
@@ -337,7 +341,10 @@ fn qemu(files: &PeerFiles, config: &PeerConfig) -> Command {
         format_mac(config.mac),
         config.mtu
     );
-    let mut qemu = Command::new("qemu-system-x86_64");
+    let mut qemu = config
+        .qemu
+        .as_ref()
+        .map_or_else(|| Command::new("qemu-system-x86_64"), Qemu::command);
     qemu.args(["-machine", "q35", "-m", "512"])
         .arg("-kernel")
         .arg(&files.kernel)

@@ -113,6 +113,14 @@ impl Rig {
         LinuxPeer::boot(&self.setup.peer, &config)
     }
 
+    /// The wire that the NICs are on, for a peer of another kind.
+    ///
+    /// # Errors
+    /// Its folder cannot be made.
+    pub fn wire(&self) -> Result<Wire> {
+        wire(&self.setup)
+    }
+
     /// How [`Rig::boot`] makes the guest.
     #[must_use]
     pub fn config(&self) -> NicGuestConfig {
