@@ -310,11 +310,19 @@ fn reset_under_it(guests: &Guests) -> Result<()> {
     guests.kill_programs("rping")
 }
 
+/// QEMU 11.1.3 ends itself ("DMA mapping failed") as soon as Linux gives the function's memory back, which it does when the bench has
+/// ended: the bench's last words are all there is. They come when the driver is unloaded.
 fn killed_under_it(guests: &mut Guests) -> Result<()> {
-    let (bench, mut server) = endless(guests)?;
+    let (mut bench, mut server) = endless(guests)?;
     flows(&mut server)?;
     guests.kill_server()?;
-    ends_with_an_error(bench)
+    bench.says("ntbench run: rping-client: ")?;
+    ensure!(
+        !bench.said.iter().any(|line| line.contains("VERIFIER")),
+        "{:#?}",
+        bench.said
+    );
+    Ok(())
 }
 
 fn names(finished: &Finished, text: &str) -> bool {

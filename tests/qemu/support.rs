@@ -3,6 +3,7 @@
 use anyhow::{Context, Result};
 use std::env;
 use std::path::PathBuf;
+use std::time::Instant;
 use xtask::paths;
 use xtask::peer::PeerFiles;
 use xtask::qemu::Qemu;
@@ -42,8 +43,10 @@ pub fn program(variable: &str) -> Result<PathBuf> {
         .with_context(|| format!("{variable} is not set: run this with ./x test"))
 }
 
-/// Says what is being done, and in which step an error was.
+/// Says what was done and how long it took, and in which step an error was.
 pub fn step<T>(name: &str, body: impl FnOnce() -> Result<T>) -> Result<T> {
-    eprintln!("  {name}");
-    body().with_context(|| name.to_owned())
+    let start = Instant::now();
+    let result = body().with_context(|| name.to_owned());
+    eprintln!("  {:6.1} s  {name}", start.elapsed().as_secs_f32());
+    result
 }
