@@ -178,7 +178,11 @@ mod tests {
                 segment: None
             }
         );
-        assert_eq!(merge(frames.clone(), 54 + 150).len(), 3, "room for the second and the third");
+        assert_eq!(
+            merge(frames.clone(), 54 + 150).len(),
+            3,
+            "room for the second and the third"
+        );
         assert_eq!(merge(frames, 54 + 149).len(), 4, "no room for two");
     }
 
