@@ -6,6 +6,7 @@
 mod ethernet;
 mod queues;
 
+use crate::machine::Device;
 use crate::ndis::departures::Departures;
 use crate::ndis::{self, Adapter};
 use crate::ndk::{self, Connector, Listener};
@@ -73,12 +74,12 @@ impl Wire for Unplugged {
     fn transmit(&self, _frame: &[u8]) {}
 }
 
-/// Checks the driver at `path`, loaded as `service`. A broken rule ends the process.
+/// Checks the driver at `path`, loaded as `service`, on that device if it is a miniport. A broken rule ends the process.
 ///
 /// # Errors
 /// See [`CheckError`].
-pub fn run(path: &Path, service: &str) -> Result<(), CheckError> {
-    run_with(path, service, None)
+pub fn run(path: &Path, service: &str, device: &Device) -> Result<(), CheckError> {
+    run_with(path, service, device, None)
 }
 
 /// The name of the service as which [`run_beside`] loads the provider: the faults of `wrong.sys` have one of that name.
@@ -96,7 +97,7 @@ pub fn run_beside(provider: &Path, path: &Path, service: &str) -> Result<(), Che
         driver.unload();
         return Err(CheckError::Entry(status));
     }
-    let adapter = start_adapter(&driver)?;
+    let adapter = start_adapter(&driver, &Device::Own)?;
     let mut consumer = kernel.load(path, service)?;
     let status = consumer.start();
     consumer.unload();
@@ -125,10 +126,10 @@ pub struct LowResources {
 ///
 /// # Errors
 /// As [`run`], if a run fails in which no request did.
-pub fn run_low_resources(path: &Path, service: &str) -> Result<LowResources, CheckError> {
+pub fn run_low_resources(path: &Path, service: &str, device: &Device) -> Result<LowResources, CheckError> {
     let mut failed = BTreeSet::new();
     for runs in 1.. {
-        let result = run_with(path, service, Some(failed.clone()));
+        let result = run_with(path, service, device, Some(failed.clone()));
         let seen = faults::seen();
         if seen.len() == failed.len() {
             return result.map(|()| LowResources {
@@ -154,7 +155,12 @@ fn boot(fault_injection: Option<BTreeSet<String>>) -> Kernel {
     })
 }
 
-fn run_with(path: &Path, service: &str, fault_injection: Option<BTreeSet<String>>) -> Result<(), CheckError> {
+fn run_with(
+    path: &Path,
+    service: &str,
+    device: &Device,
+    fault_injection: Option<BTreeSet<String>>,
+) -> Result<(), CheckError> {
     let kernel = boot(fault_injection);
     let mut driver = kernel.load(path, service)?;
     let status = driver.start();
@@ -163,7 +169,7 @@ fn run_with(path: &Path, service: &str, fault_injection: Option<BTreeSet<String>
         return Err(CheckError::Entry(status));
     }
     let result = if ndis::driver::find(driver.object()).is_some() {
-        miniport(&kernel, &driver)
+        miniport(&kernel, &driver, device)
     } else {
         Ok(())
     };
@@ -174,17 +180,24 @@ fn run_with(path: &Path, service: &str, fault_injection: Option<BTreeSet<String>
 }
 
 /// Plugs a device in, and starts the driver's adapter on it.
-fn start_adapter(driver: &Driver) -> Result<Adapter, CheckError> {
-    let departures = Departures::new(Arc::new(Unplugged));
-    let slot = Slot::plug(
-        0,
-        NicConfig::new([0x52, 0x54, 0x00, 0x77, 0x00, 0x09]),
-        Arc::clone(&departures) as Arc<dyn Wire>,
-    )?;
+fn start_adapter(driver: &Driver, device: &Device) -> Result<Adapter, CheckError> {
+    let mut departures = None;
+    let slot = match device {
+        Device::Own => {
+            let watched = departures.insert(Departures::new(Arc::new(Unplugged)));
+            Slot::plug(
+                0,
+                NicConfig::new([0x52, 0x54, 0x00, 0x77, 0x00, 0x09]),
+                Arc::clone(watched) as Arc<dyn Wire>,
+            )?
+        }
+        Device::Vfio(address) => Slot::vfio(0, address)?,
+        Device::VfioUser(socket) => Slot::vfio_user(0, socket)?.0,
+    };
     let config = ndis::Config {
         interface_index: 12,
         addresses: vec![(ADDRESS.into(), 24)],
-        departures: Some(departures),
+        departures,
         ..ndis::Config::default()
     };
     let adapter = Adapter::add(driver, slot, config)
@@ -195,8 +208,8 @@ fn start_adapter(driver: &Driver) -> Result<Adapter, CheckError> {
     Ok(adapter)
 }
 
-fn miniport(kernel: &Kernel, driver: &Driver) -> Result<(), CheckError> {
-    let adapter = start_adapter(driver)?;
+fn miniport(kernel: &Kernel, driver: &Driver, device: &Device) -> Result<(), CheckError> {
+    let adapter = start_adapter(driver, device)?;
     let miniport = adapter.miniport();
     let _ = miniport.oid_query(OID_GEN_STATISTICS, 256);
     let _ = miniport.oid_set(OID_NDK_SET_STATE, &[1]);

@@ -64,13 +64,24 @@ pub struct AdapterSetup {
     pub addresses: Vec<(IpAddr, u8)>,
     /// Registry values of the adapter.
     pub keywords: BTreeMap<String, Keyword>,
-    /// The PCI address of a device that Linux hands over in place of one of the bench's own: see [`crate::pci::vfio`]. It has a wire
-    /// of its own.
-    pub vfio: Option<String>,
+    /// Where the device is.
+    pub device: Device,
     /// What the host's IP stack, which is bound to the miniport, may use of what it offers.
     pub uses: Uses,
     /// Done with the device before the driver gets it: to break it.
     pub before_start: Option<Preparation>,
+}
+
+/// Where an adapter's device is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Device {
+    /// In the bench, made as [`AdapterSetup::nic`] says, at the machine's wire.
+    #[default]
+    Own,
+    /// Linux hands the one with that PCI address over: see [`crate::pci::vfio`]. It has a wire of its own.
+    Vfio(String),
+    /// In the process that listens at that socket: see [`crate::pci::vfio_user`]. It has a wire and a station address of its own.
+    VfioUser(PathBuf),
 }
 
 /// Done with a device.
@@ -91,7 +102,7 @@ impl AdapterSetup {
             nic: NicConfig::new(mac),
             addresses,
             keywords: BTreeMap::new(),
-            vfio: None,
+            device: Device::Own,
             uses: Uses::default(),
             before_start: None,
         }
@@ -211,7 +222,7 @@ impl Machine {
             nics: plugged.iter().filter_map(|one| one.slot.nic().cloned()).collect(),
             hosts: plugged.iter().map(|one| Arc::clone(&one.host)).collect(),
             hub,
-            stations: stations(&config.adapters),
+            stations: plugged.iter().flat_map(Plugged::stations).collect(),
             peers: AtomicU8::new(0),
             kernel,
         };
@@ -405,7 +416,11 @@ impl Drop for Machine {
             eprint!("{}", self.story());
         }
         for adapter in self.adapters.drain(..) {
-            adapter.halt();
+            if adapter.miniport().slot().is_gone() {
+                adapter.surprise_remove();
+            } else {
+                adapter.halt();
+            }
         }
         if let Some(driver) = self.driver.take() {
             driver.unload();
@@ -413,24 +428,21 @@ impl Drop for Machine {
     }
 }
 
-fn stations(adapters: &[AdapterSetup]) -> Vec<(IpAddr, MacAddr)> {
-    let of = |setup: &AdapterSetup| {
-        let station = MacAddr(setup.nic.mac);
-        setup
-            .addresses
-            .iter()
-            .map(move |&(address, _)| (address, station))
-            .collect::<Vec<_>>()
-    };
-    adapters.iter().flat_map(of).collect()
-}
-
 /// An adapter's hardware, and the stack of its host.
 struct Plugged {
     slot: Slot,
+    station: MacAddr,
+    addresses: Vec<IpAddr>,
     host: Arc<HostStack>,
     protocol: Arc<Protocol>,
     departures: Option<Arc<Departures>>,
+}
+
+impl Plugged {
+    /// Its addresses, and the station that each belongs to.
+    fn stations(&self) -> impl Iterator<Item = (IpAddr, MacAddr)> {
+        self.addresses.iter().map(|&address| (address, self.station))
+    }
 }
 
 /// A cable for those adapters, of which there must be two.
@@ -442,8 +454,8 @@ fn cable_ends(adapters: &[AdapterSetup]) -> io::Result<[Arc<CableEnd>; 2]> {
     }
 }
 
-/// Plugs the device of an adapter into the slot of that number, and into the wire, which is watched if `watch`, or into an end of a
-/// cable.
+/// Plugs the device of an adapter into the slot of that number, and, if it is the bench's own, into the wire, which is watched if
+/// `watch`, or into an end of a cable.
 fn plug_in(
     hub: &Hub,
     number: u8,
@@ -451,12 +463,54 @@ fn plug_in(
     cable: Option<&Arc<CableEnd>>,
     watch: bool,
 ) -> io::Result<Plugged> {
-    let mut slot = None;
+    let mut departures = None;
+    let mut station = setup.nic.mac;
+    let slot = match &setup.device {
+        Device::Own => {
+            let (slot, watched) = plug_in_own(hub, number, setup, cable, watch)?;
+            departures = watched;
+            slot
+        }
+        Device::Vfio(address) => Slot::vfio(number, address)?,
+        Device::VfioUser(socket) => {
+            let slot;
+            (slot, station) = Slot::vfio_user(number, socket)?;
+            slot
+        }
+    };
+    let station = MacAddr(station);
+    let protocol = Protocol::new(setup.uses);
+    let host = HostStack::above(Attachment::plain(station), Arc::clone(&protocol) as Arc<dyn Link>)?;
+    let host = Arc::new(host);
+    protocol.set_host(&host);
+    for &(address, prefix) in &setup.addresses {
+        if !host.add_address(address, prefix) {
+            return Err(io::Error::other("the host's stack takes no more addresses"));
+        }
+    }
+    Ok(Plugged {
+        slot,
+        station,
+        addresses: setup.addresses.iter().map(|one| one.0).collect(),
+        host,
+        protocol,
+        departures,
+    })
+}
+
+/// Makes a device of the bench's own: the slot with it, and who watches its port.
+fn plug_in_own(
+    hub: &Hub,
+    number: u8,
+    setup: &AdapterSetup,
+    cable: Option<&Arc<CableEnd>>,
+    watch: bool,
+) -> io::Result<(Slot, Option<Arc<Departures>>)> {
     let name = match number {
         0 => "nic".to_owned(),
         _ => format!("nic{}", number + 1),
     };
-    let mut departures = None;
+    let (mut slot, mut departures) = (None, None);
     let make = |wire: Arc<dyn Wire>| {
         let port = match cable {
             Some(end) => Arc::clone(end) as Arc<dyn Wire>,
@@ -471,33 +525,12 @@ fn plug_in(
         }
         Ok(nic)
     };
-    let nic = match &setup.vfio {
-        None => Some(nic::plug_in_alone(hub, &name, make)?),
-        Some(_) => None,
-    };
-    if let Some(address) = &setup.vfio {
-        slot = Some(Slot::vfio(number, address)?);
-    }
-    let protocol = Protocol::new(setup.uses);
-    let attachment = Attachment::plain(MacAddr(setup.nic.mac));
-    let host = HostStack::above(attachment, Arc::clone(&protocol) as Arc<dyn Link>)?;
-    let host = Arc::new(host);
-    protocol.set_host(&host);
-    if let (Some(prepare), Some(nic)) = (&setup.before_start, &nic) {
-        prepare(nic);
-    }
-    for &(address, prefix) in &setup.addresses {
-        if !host.add_address(address, prefix) {
-            return Err(io::Error::other("the host's stack takes no more addresses"));
-        }
+    let nic = nic::plug_in_alone(hub, &name, make)?;
+    if let Some(prepare) = &setup.before_start {
+        prepare(&nic);
     }
     let slot = slot.ok_or_else(|| io::Error::other("the slot is empty"))?;
-    Ok(Plugged {
-        slot,
-        host,
-        protocol,
-        departures,
-    })
+    Ok((slot, departures))
 }
 
 /// The NIC's IPv4 endpoint with that port.

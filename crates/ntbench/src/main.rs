@@ -2,6 +2,7 @@
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use ntbench::exports::{self, Binding};
+use ntbench::machine::Device;
 use ntbench::verifier::{Rule, irql};
 use ntbench::{Config, Kernel};
 use ntbench::{check, demo, iperf3, run};
@@ -43,6 +44,11 @@ fn command() -> Command {
         .conflicts_with("low-resources")
         .value_parser(value_parser!(PathBuf))
         .help("The driver is an NDK consumer: load it beside this provider, which has one adapter");
+    let vfio_user = Arg::new("vfio-user")
+        .long("vfio-user")
+        .conflicts_with("provider")
+        .value_parser(value_parser!(PathBuf))
+        .help("The socket of a NIC in another process (vrnic-vfio-user), in place of the bench's own");
     let processors = Arg::new("processors")
         .long("processors")
         .default_value("2")
@@ -61,7 +67,7 @@ fn command() -> Command {
         .subcommand(
             Command::new("check")
                 .about("Take a driver through everything that the bench can do with it; exit code 86 is a broken rule")
-                .args([path, fault, low_resources, provider]),
+                .args([path, fault, low_resources, provider, vfio_user]),
         )
         .subcommand(demo::command())
         .subcommand(demo::guest::command())
@@ -113,13 +119,17 @@ fn check(arguments: &ArgMatches) -> ExitCode {
         .get_one::<String>("fault")
         .cloned()
         .unwrap_or_else(|| service_name(path));
+    let device = arguments
+        .get_one("vfio-user")
+        .cloned()
+        .map_or(Device::Own, Device::VfioUser);
     let result = if let Some(provider) = arguments.get_one::<PathBuf>("provider") {
         check::run_beside(provider, path, &service)
     } else if arguments.get_flag("low-resources") {
-        check::run_low_resources(path, &service)
+        check::run_low_resources(path, &service, &device)
             .map(|done| println!("{} requests have failed in {} runs", done.failures, done.runs))
     } else {
-        check::run(path, &service)
+        check::run(path, &service, &device)
     };
     match result {
         Ok(()) => {

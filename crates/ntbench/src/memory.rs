@@ -3,7 +3,11 @@
 //! The driver is native code in this process, so any address that it hands over may be wrong. The accessors here copy
 //! by raw pointer and never make a reference; a bad address faults, and the fault handler (`cpu::fault`) reports it as
 //! a violation of the driver and ends the process. That is why they are safe functions: a bad address cannot return.
+//!
+//! Where a device is in another process, `shared` puts the memory into a file that it can be given.
 #![expect(unsafe_code, reason = "maps pages and touches raw driver memory")]
+
+pub mod shared;
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -48,6 +52,9 @@ pub const fn page_up(size: usize) -> usize {
 /// When the system refuses: the bench cannot go on.
 #[must_use]
 pub fn reserve(size: usize) -> usize {
+    if let Some(address) = shared::reserve(size) {
+        return address;
+    }
     // SAFETY: an anonymous mapping at an address of the system's choice touches no existing memory.
     let address = unsafe {
         libc::mmap(
@@ -131,6 +138,7 @@ pub fn release(address: usize, size: usize) {
     if size == 0 {
         return;
     }
+    shared::forget(address, size);
     // SAFETY: callers own the mapping that they release.
     let result = unsafe { libc::munmap(address as *mut libc::c_void, size) };
     assert!(result == 0, "munmap: {}", io::Error::last_os_error());
@@ -166,6 +174,9 @@ pub fn protect(address: usize, size: usize, protection: Protection) {
 /// When the system refuses.
 pub fn decommit(address: usize, size: usize) {
     protect(address, size, Protection::None);
+    if shared::empty(address, size) {
+        return;
+    }
     // SAFETY: the range is owned by the caller and inaccessible now.
     let result = unsafe { libc::madvise(address as *mut libc::c_void, page_up(size), libc::MADV_DONTNEED) };
     assert!(result == 0, "madvise: {}", io::Error::last_os_error());

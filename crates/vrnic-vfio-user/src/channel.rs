@@ -1,9 +1,10 @@
-//! The socket of one client: whole messages with their files.
+//! The socket between a client and the server: whole messages with their files.
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 use rustix::net::{
@@ -14,7 +15,7 @@ use zerocopy::{FromZeros, IntoBytes};
 
 use crate::protocol::{Header, MAX_FILES, MAX_MESSAGE, flags};
 
-/// A message from the client.
+/// A message from the other end.
 #[derive(Debug)]
 pub struct Message {
     /// Its header.
@@ -44,15 +45,27 @@ impl Channel {
         &self.stream
     }
 
-    /// The next message; `None` when the client has closed the connection between two messages.
+    /// The next message; `None` when the other end has closed the connection between two messages.
     ///
     /// # Errors
     /// What the socket says; `InvalidData` for a size that no message has and for too many files: nothing that follows can be told
     /// apart then. `UnexpectedEof` if the connection ends inside a message.
     pub fn receive(&self) -> io::Result<Option<Message>> {
+        self.receive_until(None)
+    }
+
+    /// As [`Channel::receive`], and the whole message must come within `limit`.
+    ///
+    /// # Errors
+    /// As [`Channel::receive`]; `TimedOut`.
+    pub fn receive_within(&self, limit: Duration) -> io::Result<Option<Message>> {
+        self.receive_until(Some(Instant::now() + limit))
+    }
+
+    fn receive_until(&self, end: Option<Instant>) -> io::Result<Option<Message>> {
         let mut header = Header::new_zeroed();
         let mut files = Vec::new();
-        if !self.fill(header.as_mut_bytes(), &mut files, true)? {
+        if !self.fill(header.as_mut_bytes(), &mut files, true, end)? {
             return Ok(None);
         }
         let size = header.size;
@@ -60,14 +73,28 @@ impl Channel {
             return Err(invalid(format!("a message of {size} bytes")));
         }
         let mut body = vec![0; size as usize - size_of::<Header>()];
-        self.fill(&mut body, &mut files, false)?;
+        self.fill(&mut body, &mut files, false, end)?;
         Ok(Some(Message { header, body, files }))
     }
 
     /// Fills `buffer`, and collects the files that come on the way. False: the connection has ended before the first byte.
-    fn fill(&self, buffer: &mut [u8], files: &mut Vec<OwnedFd>, may_end: bool) -> io::Result<bool> {
+    fn fill(
+        &self,
+        buffer: &mut [u8],
+        files: &mut Vec<OwnedFd>,
+        may_end: bool,
+        end: Option<Instant>,
+    ) -> io::Result<bool> {
         let mut done = 0;
         while done < buffer.len() {
+            if let Some(end) = end {
+                let left = end.checked_duration_since(Instant::now());
+                // Zero would be no limit at all.
+                let left = left
+                    .filter(|left| !left.is_zero())
+                    .ok_or(io::ErrorKind::TimedOut)?;
+                self.stream.set_read_timeout(Some(left))?;
+            }
             let received = self.receive_some(&mut buffer[done..], files)?;
             match received {
                 0 if done == 0 && may_end => return Ok(false),
@@ -100,6 +127,22 @@ impl Channel {
         Ok(received.bytes)
     }
 
+    /// Sends a command with its files, of which there are [`MAX_FILES`] at most.
+    ///
+    /// # Errors
+    /// What the socket says.
+    pub fn command(&self, id: u16, command: u16, body: &[u8], files: &[BorrowedFd<'_>]) -> io::Result<()> {
+        let size = size_of::<Header>() + body.len();
+        let header = Header {
+            id,
+            command,
+            size: u32::try_from(size).map_err(io::Error::other)?,
+            flags: flags::COMMAND,
+            error: 0,
+        };
+        self.send([header.as_bytes(), body, &[]], files)
+    }
+
     /// Answers a message: `pieces` one after the other, and a file.
     ///
     /// # Errors
@@ -112,7 +155,7 @@ impl Channel {
             error: 0,
             ..*to
         };
-        self.send([header.as_bytes(), pieces[0], pieces[1]], file)
+        self.send([header.as_bytes(), pieces[0], pieces[1]], file.as_slice())
     }
 
     /// Answers a message with an error.
@@ -126,18 +169,19 @@ impl Channel {
             error: error.raw_os_error().unsigned_abs(),
             ..*to
         };
-        self.send([header.as_bytes(), &[], &[]], None)
+        self.send([header.as_bytes(), &[], &[]], &[])
     }
 
-    fn send(&self, pieces: [&[u8]; 3], file: Option<BorrowedFd<'_>>) -> io::Result<()> {
+    fn send(&self, pieces: [&[u8]; 3], files: &[BorrowedFd<'_>]) -> io::Result<()> {
         let bytes = pieces.concat();
         let mut sent = 0;
         while sent < bytes.len() {
-            let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+            let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FILES))];
             let mut control = SendAncillaryBuffer::new(&mut space);
-            let rights: Vec<BorrowedFd<'_>> = file.into_iter().filter(|_| sent == 0).collect();
-            if !rights.is_empty() && !control.push(SendAncillaryMessage::ScmRights(&rights)) {
-                return Err(io::Error::other("no room for a file"));
+            // They go with the first byte.
+            let files = if sent == 0 { files } else { &[] };
+            if !files.is_empty() && !control.push(SendAncillaryMessage::ScmRights(files)) {
+                return Err(io::Error::other("no room for so many files"));
             }
             let rest = [IoSlice::new(&bytes[sent..])];
             match sendmsg(self.stream.as_fd(), &rest, &mut control, SendFlags::NOSIGNAL) {

@@ -16,7 +16,7 @@ use crate::memory::{GuestMemory, Mapped};
 use crate::protocol::{
     CONFIG_REGION, DEVICE_IS_PCI, DEVICE_RESETS, DeviceInfo, DmaMap, DmaUnmap, IRQ_EVENTFD, IRQ_NORESIZE,
     IrqInfo, IrqSet, MAX_FILES, MAX_TRANSFER, MSIX, PCI_IRQS, PCI_REGIONS, REGION_MMAP, REGION_READ,
-    REGION_WRITE, RegionAccess, RegionInfo, UNMAP_ALL, Version, command, flags, parse,
+    REGION_WRITE, RegionAccess, RegionInfo, UNMAP_ALL, Version, argsz, command, flags, parse,
 };
 
 /// Bytes of the configuration space.
@@ -273,12 +273,6 @@ fn greet(body: &[u8]) -> Result<Answer, Errno> {
         data: text.into_bytes(),
         ..Answer::bytes(ours.as_bytes().to_vec())
     })
-}
-
-/// The size of a structure, as it says it itself.
-#[expect(clippy::cast_possible_truncation, reason = "structures are small")]
-const fn argsz<T>() -> u32 {
-    size_of::<T>() as u32
 }
 
 fn device_info(body: &[u8]) -> Result<Answer, Errno> {

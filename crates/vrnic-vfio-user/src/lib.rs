@@ -1,4 +1,5 @@
-//! Serves vrnic NICs to QEMU (10.1 or newer) over vfio-user: each NIC has a socket, to which one QEMU at a time connects.
+//! Serves vrnic NICs to QEMU (10.1 or newer) and to the bench over vfio-user: each NIC has a socket, to which one client at a time
+//! connects.
 //!
 //! | file | what |
 //! |---|---|
@@ -9,11 +10,13 @@
 //! | `function` | what each message does to the NIC |
 //! | `server` | client after client |
 //! | `options` | the command line |
+//! | `client` | the other side, for the bench |
 //!
 //! The server layer is the project's own, because a client is not trusted: each message is read whole and checked once, what
 //! is wrong gets an `errno`, what cannot be understood ends that client and nothing else. rust-vmm's client judges it in the tests.
 
 pub mod channel;
+pub mod client;
 pub mod function;
 pub mod interrupts;
 pub mod memory;
@@ -22,5 +25,6 @@ pub mod protocol;
 pub mod server;
 pub mod truncated;
 
+pub use client::{Client, ClientError};
 pub use function::Function;
 pub use server::Server;

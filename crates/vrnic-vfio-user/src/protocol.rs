@@ -158,6 +158,15 @@ pub const REGION_READ: u32 = 1;
 pub const REGION_WRITE: u32 = 2;
 /// The region can be mapped: the reply brings a file.
 pub const REGION_MMAP: u32 = 4;
+/// There is more to know: which parts of it can be mapped, for instance.
+pub const REGION_CAPABILITIES: u32 = 8;
+
+/// The size of a structure, as it says it itself.
+#[must_use]
+#[expect(clippy::cast_possible_truncation, reason = "structures are small")]
+pub const fn argsz<T>() -> u32 {
+    size_of::<T>() as u32
+}
 
 /// `vfio_irq_info`.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]

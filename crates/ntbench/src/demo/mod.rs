@@ -10,7 +10,7 @@
 pub mod guest;
 mod ladder;
 
-use crate::machine::{Machine, MachineConfig, NIC_IPV4, NIC_MAC, StartError, v4};
+use crate::machine::{Device, Machine, MachineConfig, NIC_IPV4, NIC_MAC, StartError, v4};
 use crate::ndk::trace::status_name;
 use crate::ndk::{Incoming, VERSION_2_0};
 use crate::verifier::Rule;
@@ -57,11 +57,16 @@ pub fn command() -> Command {
         Arg::new("peer").long("peer").value_parser(["scripted", "linux"]).default_value("scripted").help(
             "Who sends the request: a script in this process, or a Linux kernel with soft-RoCE in QEMU",
         ),
-        path("wire-dir", "With a Linux peer: the folder for the sockets host.sock (ours) and guest.sock (QEMU's)")
+        path("wire-dir", "With a Linux peer or another process's NIC: the folder for the sockets of the wire, \
+            host.sock (ours) and guest.sock (theirs)")
             .required(false),
         Arg::new("vfio").long("vfio").conflicts_with_all(["pcap", "wire-dir"]).help(
             "With a Linux peer: the PCI address of a NIC that Linux hands over through VFIO, whose wire the peer is on",
         ),
+        path("vfio-user", "The socket of a NIC in another process (vrnic-vfio-user --wire dgram:DIR/guest.sock,DIR/host.sock)")
+            .required(false)
+            .requires("wire-dir")
+            .conflicts_with("vfio"),
     ])
 }
 
@@ -111,14 +116,17 @@ pub fn run(arguments: &ArgMatches) -> ExitCode {
 
 fn show(arguments: &ArgMatches) -> Result<bool, DemoError> {
     let mut config = MachineConfig::new(path(arguments, "sys"));
-    config.adapters[0].vfio = arguments.get_one::<String>("vfio").cloned();
-    if config.adapters[0].vfio.is_some() {
+    if let Some(address) = arguments.get_one::<String>("vfio") {
+        config.adapters[0].device = Device::Vfio(address.clone());
         let machine = Machine::start(config)?;
         let outcome = ask_linux(&machine);
         guest::report();
         machine.stop();
         return Ok(conclude(outcome?, None));
     }
+    let vfio_user = arguments.get_one::<PathBuf>("vfio-user").cloned();
+    let with_wire = vfio_user.is_some();
+    config.adapters[0].device = vfio_user.map(Device::VfioUser).unwrap_or_default();
     let capture = path(arguments, "pcap");
     let machine = Machine::start(config)?;
     let ladder = Arc::new(Ladder::default());
@@ -129,8 +137,12 @@ fn show(arguments: &ArgMatches) -> Result<bool, DemoError> {
         .get_one::<String>("peer")
         .is_some_and(|peer| peer == "linux");
     let outcome = if linux {
-        with_linux(&machine, &path(arguments, "wire-dir"))
+        let _wire = join(&machine, &path(arguments, "wire-dir"))?;
+        ask_linux(&machine)
     } else {
+        let _wire = with_wire
+            .then(|| join(&machine, &path(arguments, "wire-dir")))
+            .transpose()?;
         with_script(&machine)
     };
     println!("\n{}", ladder.render());
@@ -217,14 +229,10 @@ fn script_verdict(peer: &Peer, attempt: &crate::wire::peer::Attempt) -> Verdict 
     }
 }
 
-fn with_linux(machine: &Machine, dir: &Path) -> Result<(NTSTATUS, Verdict), DemoError> {
-    let _linux = DgramPort::attach(
-        machine.hub(),
-        "linux",
-        &dir.join("host.sock"),
-        &dir.join("guest.sock"),
-    )?;
-    ask_linux(machine)
+/// Joins the machine's wire to that of another process.
+fn join(machine: &Machine, dir: &Path) -> io::Result<DgramPort> {
+    let (ours, theirs) = (dir.join("host.sock"), dir.join("guest.sock"));
+    DgramPort::attach(machine.hub(), "linux", &ours, &theirs)
 }
 
 /// Runs the consumer, says where it listens, and judges what Linux reports.

@@ -256,9 +256,7 @@ impl Adapter {
 
     /// The device is pulled out: it is gone first, then the driver is told, then it is paused and halted.
     pub fn surprise_remove(self) {
-        if let Some(nic) = self.miniport.slot.nic() {
-            nic.remove();
-        }
+        self.miniport.slot.remove();
         self.miniport.notify_removed();
         self.miniport.stop(NdisHaltDeviceSurpriseRemoved);
     }

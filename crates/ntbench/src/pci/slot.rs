@@ -1,8 +1,9 @@
-//! A slot with a NIC in it, the bench's own or one that Linux hands over (`vfio`): BARs in the bench's physical address space, DMA through the slot's IOMMU, messages to
-//! whoever has connected the interrupt.
+//! A slot with a NIC in it, the bench's own, one that Linux hands over (`vfio`) or one in another process (`vfio_user`): BARs in the
+//! bench's physical address space, DMA through the slot's IOMMU, messages to whoever has connected the interrupt.
 
 use super::iommu::Iommu;
 use super::vfio::Vfio;
+use super::vfio_user::VfioUser;
 use crate::cpu::irql::DEVICE_LEVEL;
 use crate::cpu::mmio::{self, Registers, Trap};
 use crate::cpu::vp;
@@ -11,6 +12,7 @@ use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::AsFd;
+use std::path::Path;
 use std::sync::Arc;
 use vrnic_abi::pci::{
     DOORBELL_BAR, DOORBELL_BAR_SIZE, MSIX_BAR, MSIX_BAR_SIZE, REGISTER_BAR, REGISTER_BAR_SIZE, VECTORS,
@@ -62,6 +64,12 @@ pub(super) trait Function: Send + Sync {
     fn config_write(&self, offset: u16, data: &[u8]);
     /// Maps a whole BAR at `address`, which is reserved. `None`: drivers may not map it.
     fn map(&self, bar: &Bar, address: usize, size: usize) -> Option<Mapping>;
+    /// Pulls it out, where that can be done: registers read all ones from then on.
+    fn remove(&self) {}
+    /// Whether it is gone, as far as we know.
+    fn is_gone(&self) -> bool {
+        false
+    }
 }
 
 /// A BAR as a driver has mapped it. When it is dropped its addresses stay reserved, so that whoever still uses them faults.
@@ -103,6 +111,10 @@ impl Function for Own {
             }
             _ => None,
         }
+    }
+
+    fn remove(&self) {
+        self.0.remove();
     }
 }
 
@@ -162,6 +174,20 @@ impl Slot {
         Ok(Self::new(number, Arc::new(device), None, iommu, messages))
     }
 
+    /// Puts the NIC of the device process that listens at `path` into slot `number`, and says which station address it has. See
+    /// [`vfio_user`](super::vfio_user).
+    ///
+    /// # Errors
+    /// Those of [`VfioUser::connect`].
+    pub fn vfio_user(number: u8, path: &Path) -> io::Result<(Self, [u8; 6])> {
+        let messages = Arc::new(Messages::default());
+        let device = VfioUser::connect(path, Arc::clone(&messages) as Arc<dyn Interrupts>)?;
+        let iommu = Arc::new(Iommu::of(device.link()));
+        let station = device.station();
+        let slot = Self::new(number, Arc::new(device), None, iommu, messages);
+        Ok((slot, station))
+    }
+
     fn new(
         number: u8,
         function: Arc<dyn Function>,
@@ -201,6 +227,17 @@ impl Slot {
     #[must_use]
     pub fn nic(&self) -> Option<&Arc<Nic>> {
         self.nic.as_ref()
+    }
+
+    /// Pulls the device out, if it is the bench's own or in another process: registers read all ones from then on.
+    pub fn remove(&self) {
+        self.function.remove();
+    }
+
+    /// Whether a device in another process is gone: the process has ended, or does not answer any more.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        self.function.is_gone()
     }
 
     /// Reads the device's configuration space.

@@ -5,17 +5,16 @@
 //! `-machine q35 -device intel-iommu,intremap=on,caching-mode=on`, and `intel_iommu=on` on the guest's kernel command line.
 #![expect(unsafe_code, reason = "ioctls")]
 
+use super::events::{EventFiles, Listener};
 use super::iommu::{Access, Mapper};
 use super::slot::{Bar, Function, Mapping};
 use crate::memory;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read};
+use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
 use vfio_bindings::bindings::vfio::{
     VFIO_DMA_MAP_FLAG_READ, VFIO_DMA_MAP_FLAG_WRITE, VFIO_IRQ_SET_ACTION_TRIGGER, VFIO_IRQ_SET_DATA_EVENTFD,
     VFIO_PCI_CONFIG_REGION_INDEX, VFIO_PCI_MSIX_IRQ_INDEX, VFIO_REGION_INFO_FLAG_MMAP, VFIO_TYPE1v2_IOMMU,
@@ -40,8 +39,6 @@ mod request {
 const COMMAND: u64 = 4;
 const COMMAND_ON: u16 = 0b110;
 
-const EVENTS: usize = VECTORS as usize;
-
 /// `vfio_irq_set` with one event file for each vector.
 #[repr(C)]
 struct IrqSet {
@@ -50,7 +47,7 @@ struct IrqSet {
     index: u32,
     start: u32,
     count: u32,
-    files: [i32; EVENTS],
+    files: [i32; VECTORS as usize],
 }
 
 /// The device. Dropping it gives it back to Linux, which resets it.
@@ -58,7 +55,7 @@ pub struct Vfio {
     device: File,
     config: u64,
     container: Arc<Container>,
-    listener: Option<Listener>,
+    _listener: Listener,
     _group: File,
 }
 
@@ -116,34 +113,22 @@ impl Vfio {
             std::ptr::null::<u8>(),
         )?;
         let config = region(&device, VFIO_PCI_CONFIG_REGION_INDEX)?.offset;
-        let mut this = Self {
+        device.write_all_at(&COMMAND_ON.to_le_bytes(), config + COMMAND)?;
+        let events = EventFiles::new()?;
+        connect(&device, &events)?;
+        Ok(Self {
+            _listener: events.listen(interrupts, None)?,
             device,
             config,
             container: Arc::new(Container(container)),
-            listener: None,
             _group: group,
-        };
-        this.config_write_at(COMMAND, &COMMAND_ON.to_le_bytes())?;
-        this.listener = Some(Listener::start(&this.device, interrupts)?);
-        Ok(this)
+        })
     }
 
     /// What maps memory for the device.
     #[must_use]
     pub fn container(&self) -> Arc<Container> {
         Arc::clone(&self.container)
-    }
-
-    fn config_write_at(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.device.write_all_at(data, self.config + offset)
-    }
-}
-
-impl Drop for Vfio {
-    fn drop(&mut self) {
-        if let Some(listener) = self.listener.take() {
-            listener.stop();
-        }
     }
 }
 
@@ -161,7 +146,7 @@ impl Function for Vfio {
 
     fn config_write(&self, offset: u16, data: &[u8]) {
         // A bus does not tell either.
-        let _ = self.config_write_at(offset.into(), data);
+        let _ = self.device.write_all_at(data, self.config + u64::from(offset));
     }
 
     fn map(&self, bar: &Bar, address: usize, size: usize) -> Option<Mapping> {
@@ -212,88 +197,24 @@ impl Mapper for Container {
     }
 }
 
-/// The thread that waits for interrupts.
-struct Listener {
-    events: Arc<[File; EVENTS]>,
-    stopping: Arc<AtomicBool>,
-    thread: JoinHandle<()>,
-}
-
-impl Listener {
-    fn start(device: &File, interrupts: Arc<dyn Interrupts>) -> io::Result<Self> {
-        let mut events = Vec::new();
-        for _ in 0..EVENTS {
-            // SAFETY: creates a descriptor.
-            let fd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
-            if fd < 0 {
-                return Err(io::Error::last_os_error());
-            }
-            // SAFETY: it is new.
-            events.push(File::from(unsafe { OwnedFd::from_raw_fd(fd) }));
-        }
-        let events: [File; EVENTS] = events
-            .try_into()
-            .map_err(|_| io::Error::other("the number of vectors"))?;
-        let set = IrqSet {
-            argsz: argsz::<IrqSet>(),
-            flags: VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER,
-            index: VFIO_PCI_MSIX_IRQ_INDEX,
-            start: 0,
-            count: VECTORS.into(),
-            files: std::array::from_fn(|vector| events[vector].as_raw_fd()),
-        };
-        control(
-            device,
-            "connecting MSI-X",
-            request::DEVICE_SET_IRQS,
-            &raw const set,
-        )?;
-        let events = Arc::new(events);
-        let stopping = Arc::new(AtomicBool::new(false));
-        let thread = thread::Builder::new().name("vfio-interrupts".to_owned()).spawn({
-            let (events, stopping) = (Arc::clone(&events), Arc::clone(&stopping));
-            move || {
-                while wait(&events) && !stopping.load(Ordering::Acquire) {
-                    for (vector, event) in (0..).zip(events.iter()) {
-                        let mut counter = [0; 8];
-                        // Nothing to read: it was another vector's.
-                        if (&*event).read_exact(&mut counter).is_ok() {
-                            interrupts.raise(vector);
-                        }
-                    }
-                }
-            }
-        })?;
-        Ok(Self {
-            events,
-            stopping,
-            thread,
-        })
-    }
-
-    fn stop(self) {
-        self.stopping.store(true, Ordering::Release);
-        // Room is there: nobody else adds more than a few.
-        let _ = io::Write::write(&mut &self.events[0], &1_u64.to_ne_bytes());
-        // A panic of that thread has been printed already.
-        let _ = self.thread.join();
-    }
-}
-
-/// Waits for any of the event files. False: that cannot be.
-fn wait(events: &[File; EVENTS]) -> bool {
-    let mut polled: [libc::pollfd; EVENTS] = std::array::from_fn(|vector| libc::pollfd {
-        fd: events[vector].as_raw_fd(),
-        events: libc::POLLIN,
-        revents: 0,
-    });
-    loop {
-        // SAFETY: the array lives until the call returns.
-        let ready = unsafe { libc::poll(polled.as_mut_ptr(), EVENTS as libc::nfds_t, -1) };
-        if ready >= 0 || io::Error::last_os_error().kind() != io::ErrorKind::Interrupted {
-            return ready >= 0;
-        }
-    }
+/// Connects MSI-X with event files.
+fn connect(device: &File, events: &EventFiles) -> io::Result<()> {
+    let files = events.vectors();
+    let set = IrqSet {
+        argsz: argsz::<IrqSet>(),
+        flags: VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER,
+        index: VFIO_PCI_MSIX_IRQ_INDEX,
+        start: 0,
+        count: VECTORS.into(),
+        files: files.map(|file| file.as_raw_fd()),
+    };
+    control(
+        device,
+        "connecting MSI-X",
+        request::DEVICE_SET_IRQS,
+        &raw const set,
+    )
+    .map(drop)
 }
 
 fn region(device: &File, index: u32) -> io::Result<vfio_region_info> {

@@ -49,7 +49,7 @@ pub fn arguments() -> [Arg; 9] {
             .action(ArgAction::Append)
             .required(true)
             .value_parser(value_parser!(AdapterOption))
-            .help("An adapter of the provider: ifindex=12,ip=10.0.0.1/24[,ip=fd00::1/64][,mac=52:54:00:77:00:0c][,mtu=4200][,vfio=0000:01:00.0]"),
+            .help("An adapter of the provider: ifindex=12,ip=10.0.0.1/24[,ip=fd00::1/64][,mac=52:54:00:77:00:0c][,mtu=4200]; [,vfio=0000:01:00.0]: Linux hands its NIC over; [,vfio-user=SOCKET]: the NIC is in another process"),
         Arg::new("consumer")
             .long("consumer")
             .action(ArgAction::Append)
@@ -69,7 +69,7 @@ pub fn arguments() -> [Arg; 9] {
         Arg::new("pcap")
             .long("pcap")
             .value_parser(value_parser!(PathBuf))
-            .help("Where to write a capture of the wire"),
+            .help("Where to write a capture of the bench's wire (NICs in other processes have wires of their own)"),
         Arg::new("wait")
             .long("wait")
             .default_value("0")

@@ -1,6 +1,6 @@
 //! The values of the options of `ntbench run`.
 
-use crate::machine::AdapterSetup;
+use crate::machine::{AdapterSetup, Device};
 use crate::nt::registry::Value;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -14,7 +14,7 @@ pub struct AdapterOption {
     addresses: Vec<(IpAddr, u8)>,
     mac: Option<[u8; 6]>,
     mtu: Option<u16>,
-    vfio: Option<String>,
+    device: Device,
 }
 
 /// `PATH` or `SERVICE=PATH`
@@ -40,8 +40,8 @@ impl FromStr for AdapterOption {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (mut interface_index, mut addresses) = (None, Vec::new());
-        let (mut mac, mut mtu, mut vfio) = (None, None, None);
+        let (mut interface_index, mut addresses, mut mac, mut mtu) = (None, Vec::new(), None, None);
+        let mut device = Device::Own;
         for part in text.split(',') {
             let (key, value) = part.split_once('=').ok_or(format!("`{part}` is not KEY=VALUE"))?;
             let bad = || format!("`{value}` is no {key}");
@@ -56,19 +56,30 @@ impl FromStr for AdapterOption {
                 "ip" => addresses.push(parse_address(value).ok_or_else(bad)?),
                 "mac" => mac = Some(parse_mac(value).ok_or_else(bad)?),
                 "mtu" => mtu = Some(value.parse().map_err(|_| bad())?),
-                "vfio" => vfio = Some(value.to_owned()),
-                _ => return Err(format!("`{key}` is none of ifindex, ip, mac, mtu, vfio")),
+                "vfio" => device = Device::Vfio(value.to_owned()),
+                "vfio-user" if !value.is_empty() => device = Device::VfioUser(value.into()),
+                _ => {
+                    return Err(format!(
+                        "`{key}` is none of ifindex, ip, mac, mtu, vfio, vfio-user"
+                    ));
+                }
             }
         }
         if addresses.is_empty() {
             return Err("an adapter needs an address: ip=10.0.0.1/24".into());
+        }
+        if matches!(device, Device::VfioUser(_)) && (mac.is_some() || mtu.is_some()) {
+            return Err(
+                "mac and mtu are those of the device's process: vrnic-vfio-user --nic socket=…,mac=…,mtu=…"
+                    .into(),
+            );
         }
         Ok(Self {
             interface_index: interface_index.ok_or("an adapter needs its interface index: ifindex=12")?,
             addresses,
             mac,
             mtu,
-            vfio,
+            device,
         })
     }
 }
@@ -97,7 +108,7 @@ impl AdapterOption {
         if let Some(mtu) = self.mtu {
             setup.nic.mtu = mtu;
         }
-        setup.vfio.clone_from(&self.vfio);
+        setup.device = self.device.clone();
         setup
     }
 }
@@ -108,6 +119,7 @@ impl AdapterOption {
 /// When two have something that only one can have.
 pub(super) fn setups(adapters: &[AdapterOption]) -> Result<Vec<AdapterSetup>, String> {
     let (mut indexes, mut addresses, mut stations) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    let mut sockets = BTreeSet::new();
     let setups: Vec<AdapterSetup> = adapters.iter().map(AdapterOption::setup).collect();
     for setup in &setups {
         if !indexes.insert(setup.interface_index) {
@@ -123,6 +135,11 @@ pub(super) fn setups(adapters: &[AdapterOption]) -> Result<Vec<AdapterSetup>, St
             if !addresses.insert(*address) {
                 return Err(format!("two adapters have the address {address}"));
             }
+        }
+        if let Device::VfioUser(socket) = &setup.device
+            && !sockets.insert(socket)
+        {
+            return Err(format!("two adapters have the device at {}", socket.display()));
         }
     }
     Ok(setups)
@@ -226,7 +243,9 @@ mod tests {
         let option = adapter("ifindex=12,ip=10.0.0.1/24,mac=02:00:00:00:00:fe").expect("well formed");
         assert_eq!(option.setup().nic.mac, [2, 0, 0, 0, 0, 0xFE]);
         let option = adapter("ifindex=12,ip=10.0.0.1/24,vfio=0000:01:00.0").expect("well formed");
-        assert_eq!(option.setup().vfio.as_deref(), Some("0000:01:00.0"));
+        assert_eq!(option.setup().device, Device::Vfio("0000:01:00.0".into()));
+        let option = adapter("ifindex=12,ip=10.0.0.1/24,vfio-user=/run/nic.sock").expect("well formed");
+        assert_eq!(option.setup().device, Device::VfioUser("/run/nic.sock".into()));
     }
 
     #[test]
@@ -241,6 +260,8 @@ mod tests {
             "ifindex=12,ip=10.0.0.1/24,mac=01:00:00:00:00:01",
             "ifindex=12,ip=10.0.0.1/24,mac=02:00",
             "ifindex=12,ip=10.0.0.1/24,speed=9",
+            "ifindex=12,ip=10.0.0.1/24,vfio-user=",
+            "ifindex=12,ip=10.0.0.1/24,vfio-user=s,mac=02:00:00:00:00:01",
         ] {
             assert!(adapter(bad).is_err(), "{bad}");
         }
@@ -252,6 +273,12 @@ mod tests {
         .map(|text| adapter(text).expect("well formed"));
         assert!(setups(&[one.clone(), two]).is_err(), "the same index");
         assert!(setups(&[one, three]).is_err(), "the same address");
+        let [one, two] = [
+            "ifindex=12,ip=10.0.0.1/24,vfio-user=s",
+            "ifindex=13,ip=10.0.0.2/24,vfio-user=s",
+        ]
+        .map(|text| adapter(text).expect("well formed"));
+        assert!(setups(&[one, two]).is_err(), "the same device");
     }
 
     #[test]

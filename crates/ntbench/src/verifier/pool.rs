@@ -84,6 +84,8 @@ struct Pool {
     placement: Placement,
     next: usize,
     end: usize,
+    /// Whether the arena can be given to other processes.
+    shared: bool,
     live: BTreeMap<usize, Allocation>,
     freed: BTreeMap<usize, Freed>,
     freed_order: VecDeque<usize>,
@@ -93,17 +95,21 @@ static POOL: Mutex<Option<Pool>> = Mutex::new(None);
 
 fn with_pool<R>(f: impl FnOnce(&mut Pool) -> R) -> R {
     let mut guard = POOL.lock();
-    let pool = guard.get_or_insert_with(|| {
-        let start = memory::reserve(ARENA_SIZE);
-        Pool {
-            placement: Placement::default(),
-            next: start + PAGE_SIZE,
-            end: start + ARENA_SIZE,
-            live: BTreeMap::new(),
-            freed: BTreeMap::new(),
-            freed_order: VecDeque::new(),
-        }
+    let pool = guard.get_or_insert_with(|| Pool {
+        placement: Placement::default(),
+        next: 0,
+        end: 0,
+        shared: false,
+        live: BTreeMap::new(),
+        freed: BTreeMap::new(),
+        freed_order: VecDeque::new(),
     });
+    if pool.end == 0 || pool.shared != memory::shared::is_shared() {
+        pool.shared = memory::shared::is_shared();
+        let start = memory::reserve(ARENA_SIZE);
+        pool.next = start + PAGE_SIZE;
+        pool.end = start + ARENA_SIZE;
+    }
     f(pool)
 }
 
@@ -133,6 +139,8 @@ pub fn allocate(request: &Request) -> Option<usize> {
     let owner = owner();
     with_pool(|pool| {
         let (address, backing) = match pool.placement {
+            // A device in another process does not reach the heap.
+            placement if memory::shared::is_shared() => pool.allocate_pages(request, placement)?,
             Placement::Fast => allocate_heap(request),
             placement => pool
                 .allocate_pages(request, placement)
