@@ -108,11 +108,9 @@ fn ended(bench: Running, mut lines: Vec<String>) -> Result<Finished> {
 
 /// Hands lines to the bench.
 fn answer(guest: &NicGuest, lines: &str) -> Result<()> {
-    let mut command = "printf '%s\\n'".to_owned();
-    for line in lines.lines() {
-        command.push_str(&format!(" '{}'", line.replace('\'', "'\\''")));
-    }
-    guest.shell(&format!("{command} > {ANSWER}.new && mv {ANSWER}.new {ANSWER}"))?;
+    let quoted = |line: &str| format!("'{}'", line.replace('\'', "'\\''"));
+    let lines = lines.lines().map(quoted).collect::<Vec<_>>().join(" ");
+    guest.shell(&format!("printf '%s\\n' {lines} > {ANSWER}.new && mv {ANSWER}.new {ANSWER}"))?;
     Ok(())
 }
 
