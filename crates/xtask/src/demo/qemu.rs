@@ -110,7 +110,9 @@ fn ended(bench: Running, mut lines: Vec<String>) -> Result<Finished> {
 fn answer(guest: &NicGuest, lines: &str) -> Result<()> {
     let quoted = |line: &str| format!("'{}'", line.replace('\'', "'\\''"));
     let lines = lines.lines().map(quoted).collect::<Vec<_>>().join(" ");
-    guest.shell(&format!("printf '%s\\n' {lines} > {ANSWER}.new && mv {ANSWER}.new {ANSWER}"))?;
+    guest.shell(&format!(
+        "printf '%s\\n' {lines} > {ANSWER}.new && mv {ANSWER}.new {ANSWER}"
+    ))?;
     Ok(())
 }
 
