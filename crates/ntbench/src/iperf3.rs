@@ -4,7 +4,7 @@
 
 use crate::apps::{AppError, iperf};
 use crate::kernel::Config;
-use crate::machine::{Machine, MachineConfig, NIC_IPV4, StartError};
+use crate::machine::{Device, Machine, MachineConfig, NIC_IPV4, StartError};
 use crate::verifier::pool::Placement;
 use crate::wire::DgramPort;
 use clap::{Arg, ArgMatches, Command, value_parser};
@@ -85,7 +85,9 @@ fn serve(arguments: &ArgMatches) -> Result<(), ServeError> {
         ..Config::default()
     };
     config.adapters[0].nic.mtu = MTU;
-    config.adapters[0].vfio = arguments.get_one::<String>("vfio").cloned();
+    if let Some(address) = arguments.get_one::<String>("vfio") {
+        config.adapters[0].device = Device::Vfio(address.clone());
+    }
     let machine = Machine::start(config)?;
     let wire: Option<&PathBuf> = arguments.get_one("wire-dir");
     let port = wire.map(|dir| plug_in(&machine, dir)).transpose()?;
