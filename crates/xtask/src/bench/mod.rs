@@ -35,6 +35,19 @@ const PUBLISHED: &[(&str, &str, f64)] = &[
 const TARGETS: &[(&str, f64, Unit)] = &[
     ("frame to completion callback, median", 50.0, Unit::Microseconds),
     ("connection with 512 FRMRs at each end", 100.0, Unit::Milliseconds),
+    ("Ethernet 64 B, frames", 1e6, Unit::PerSecond),
+    // 10 Gbit/s: such a frame has 1538 bytes with all that Ethernet adds.
+    ("Ethernet 1500 B, frames", 812_744.0, Unit::PerSecond),
+    (
+        "FLR and MiniportInitializeEx to link up",
+        100.0,
+        Unit::Milliseconds,
+    ),
+    (
+        "MiniportResetEx of a failed device to link up",
+        100.0,
+        Unit::Milliseconds,
+    ),
 ];
 
 /// The option that asks for measurements between guests.

@@ -44,7 +44,7 @@ struct Bench {
     dir: PathBuf,
 }
 
-/// Bytes in a second to a server and from it, in 10^9.
+/// Bytes in a second to a server and from it, in 10^6.
 type Rates = [f64; 2];
 
 /// Measures all three.
@@ -69,7 +69,7 @@ pub fn measure() -> Result<Vec<Figure>> {
         for (index, (direction, _)) in DIRECTIONS.iter().enumerate() {
             let name = format!("iperf3 {direction} the driver {place}");
             for (who, rate) in [(OURSELVES, ours[index]), ("virtio-net", virtio[index])] {
-                figures.push(Figure::new(who, &name, rate, Unit::GigabytesPerSecond));
+                figures.push(Figure::new(who, &name, rate, Unit::MegabytesPerSecond));
             }
         }
     }
@@ -79,7 +79,7 @@ pub fn measure() -> Result<Vec<Figure>> {
 fn step(name: &str, body: impl FnOnce() -> Result<Rates>) -> Result<Rates> {
     let step = Step::start(name);
     let rates = body().with_context(|| name.to_owned())?;
-    step.done(&format!("{:.4} and {:.4} GB/s", rates[0], rates[1]));
+    step.done(&format!("{:.2} and {:.2} MB/s", rates[0], rates[1]));
     Ok(rates)
 }
 
@@ -187,7 +187,7 @@ impl Bench {
     }
 }
 
-/// One test: what has arrived, in 10^9 bytes a second.
+/// One test: what has arrived, in 10^6 bytes a second.
 fn iperf3(client: &LinuxPeer, server: Ipv4Addr, options: &str) -> Result<f64> {
     let command = format!("iperf3 -c {server} -t {SECONDS} -J --connect-timeout 20000 {options}");
     let finished = client.run(&command, LIMIT)?;
@@ -201,7 +201,7 @@ fn iperf3(client: &LinuxPeer, server: Ipv4Addr, options: &str) -> Result<f64> {
 /// What the receiver has counted.
 fn rate(printed: &str) -> Option<f64> {
     let value: Value = serde_json::from_str(printed).ok()?;
-    Some(value["end"]["sum_received"]["bits_per_second"].as_f64()? / 8e9)
+    Some(value["end"]["sum_received"]["bits_per_second"].as_f64()? / 8e6)
 }
 
 /// The bench on the host, which serves. It is ended when this is dropped.
@@ -253,7 +253,7 @@ mod tests {
     #[test]
     fn figures_are_read_from_what_iperf3_prints() {
         let printed = r#"{"start": {}, "end": {"sum_sent": {"bits_per_second": 1}, "sum_received": {"bits_per_second": 8e8}}}"#;
-        assert_eq!(rate(printed), Some(0.1));
+        assert_eq!(rate(printed), Some(100.0));
         assert_eq!(rate(r#"{"error": "unable to connect"}"#), None);
     }
 }

@@ -15,6 +15,8 @@ pub enum Unit {
     Milliseconds,
     /// 10^9 bytes in a second.
     GigabytesPerSecond,
+    /// 10^6 bytes in a second.
+    MegabytesPerSecond,
     /// Events in a second.
     PerSecond,
 }
@@ -23,7 +25,10 @@ impl Unit {
     /// Whether less is better.
     #[must_use]
     pub const fn less_is_better(self) -> bool {
-        !matches!(self, Self::GigabytesPerSecond | Self::PerSecond)
+        !matches!(
+            self,
+            Self::GigabytesPerSecond | Self::MegabytesPerSecond | Self::PerSecond
+        )
     }
 
     /// The unit of that name, as `Display` writes it.
@@ -35,6 +40,7 @@ impl Unit {
             Self::Microseconds,
             Self::Milliseconds,
             Self::GigabytesPerSecond,
+            Self::MegabytesPerSecond,
             Self::PerSecond,
         ];
         all.into_iter().find(|unit| unit.to_string() == name)
@@ -49,6 +55,7 @@ impl fmt::Display for Unit {
             Self::Microseconds => "us",
             Self::Milliseconds => "ms",
             Self::GigabytesPerSecond => "GB/s",
+            Self::MegabytesPerSecond => "MB/s",
             Self::PerSecond => "/s",
         })
     }
