@@ -6,7 +6,7 @@ use ndk_sys::{NDIS_STATUS, NTSTATUS};
 
 use super::super::offload::Tagging;
 use super::receive::{BATCH, Found, Read, Receive, Rules, Shut};
-use super::transmit::{Closed, Sent, Transmit};
+use super::transmit::{COPY, Closed, LARGE_COPY, Sent, Transmit};
 use super::{Settings, layout};
 use crate::nic::Nic;
 use crate::nic::command::CommandError;
@@ -320,10 +320,11 @@ fn transmit(
     sizes: RingSizes,
 ) -> Result<Transmit, NTSTATUS> {
     let slots = 1 << sizes.transmit;
+    let copies = |count, size| CopySpace::allocate(passive, nic.handle(), count, size);
     Ok(Transmit::new(
         FrameSlots::new(nic.dma(), slots)?,
         PoolSlice::from_fn(slots, |_| 0)?,
-        CopySpace::allocate(passive, nic.handle(), Transmit::copy_bytes(slots))?,
+        [copies(slots, COPY)?, copies(1, LARGE_COPY)?],
         settings.transmit_buffers,
         settings.mtu,
         settings.tagging,

@@ -19,8 +19,8 @@ use crate::os::dma::{CopySpace, FrameSlots};
 use crate::os::nbl::{EndedChain, NetBuffer, SendList, Waiting};
 use crate::os::pool::PoolSlice;
 
-/// Frames up to this are copied: that is cheaper than mapping them.
-pub const COPY: usize = 256;
+/// Frames up to this are copied: that is cheaper than mapping them. A whole one without jumbo frames is among them, with its tag.
+pub const COPY: usize = 1536;
 /// Frames in too many pieces are copied to a space of this size, one at a time.
 pub const LARGE_COPY: usize = 0x1_0000;
 /// Frames without a completion of their own in a row, at most.
@@ -84,8 +84,10 @@ pub struct Transmit {
     slots: FrameSlots,
     /// By the slot of its first descriptor: pieces of a frame.
     pieces: PoolSlice<u8>,
-    /// For small frames by slot; behind them for one in too many pieces.
+    /// For small frames, by slot.
     copies: CopySpace,
+    /// For one in too many pieces.
+    large_copies: CopySpace,
     /// The large copy belongs to the frame with this first descriptor.
     large_copy: Option<u32>,
     /// Descriptors written, and of frames that are done; both run freely.
@@ -113,7 +115,7 @@ impl Transmit {
     pub fn new(
         slots: FrameSlots,
         pieces: PoolSlice<u8>,
-        copies: CopySpace,
+        [copies, large_copies]: [CopySpace; 2],
         limit: u32,
         mtu: u32,
         tagging: Tagging,
@@ -125,6 +127,7 @@ impl Transmit {
             slots,
             pieces,
             copies,
+            large_copies,
             large_copy: None,
             produced: 0,
             consumed: 0,
@@ -138,11 +141,6 @@ impl Transmit {
             mtu,
             tagging,
         }
-    }
-
-    /// Bytes of the copies of a queue with so many slots.
-    pub const fn copy_bytes(slots: usize) -> usize {
-        slots * COPY + LARGE_COPY
     }
 
     fn slot(&self, index: u32) -> usize {
@@ -267,7 +265,7 @@ impl Transmit {
 
     fn copy_small(&mut self, rings: &EthRings, list: &mut SendList, offload: Offload) -> bool {
         let slot = self.slot(self.produced);
-        let Some(address) = self.copies.copy(slot * COPY, COPY, list) else {
+        let Some(address) = self.copies.copy(slot, list) else {
             return false;
         };
         self.write_copy(rings, list, offload, address)
@@ -277,8 +275,7 @@ impl Transmit {
         if self.large_copy.is_some() {
             return Err(Start::Full);
         }
-        let place = self.pieces.len() * COPY;
-        let address = self.copies.copy(place, LARGE_COPY, list);
+        let address = self.large_copies.copy(0, list);
         let address = address.ok_or(Start::Refused(NDIS_STATUS_RESOURCES))?;
         self.large_copy = Some(self.produced);
         if self.write_copy(rings, list, offload, address) {

@@ -9,7 +9,7 @@ use super::coherent::Coherent;
 use crate::os::handle::AdapterHandle;
 use crate::os::irql::Passive;
 use crate::os::nbl::{InFlight, SendList};
-use crate::os::pool::{OutOfMemory, PoolArc, PoolSlice, Pooled, Tag};
+use crate::os::pool::{OutOfMemory, PoolArc, PoolSlice, PoolVec, Pooled, Tag};
 
 /// A frame that the device may have.
 struct Slot {
@@ -122,35 +122,61 @@ impl Drop for FrameSlots {
     }
 }
 
-/// Memory for frames that are copied instead of mapped.
-pub struct CopySpace(Coherent);
+/// Most bytes in one piece of memory at one bus address.
+const BLOCK: usize = 0x1_0000;
+
+/// Places for frames that are copied instead of mapped.
+pub struct CopySpace {
+    blocks: PoolVec<Coherent>,
+    /// Bytes of a place.
+    size: usize,
+    /// Places in each block, as a logarithm.
+    per_block: u32,
+}
 
 impl CopySpace {
-    /// So many bytes.
+    /// `count` places of `size` bytes each (64 KiB at most).
     ///
     /// # Errors
     ///
     /// No memory.
-    pub fn allocate(passive: &Passive, adapter: AdapterHandle, bytes: usize) -> Result<Self, NDIS_STATUS> {
-        Coherent::allocate(passive, adapter, bytes).map(Self)
+    pub fn allocate(
+        passive: &Passive,
+        adapter: AdapterHandle,
+        count: usize,
+        size: usize,
+    ) -> Result<Self, NDIS_STATUS> {
+        let per_block = (BLOCK / size).max(1).ilog2();
+        let mut left = count;
+        let mut blocks = PoolVec::with_capacity(count.div_ceil(1 << per_block))?;
+        while left != 0 {
+            let here = left.min(1 << per_block);
+            blocks.push(Coherent::allocate(passive, adapter, here * size)?)?;
+            left -= here;
+        }
+        Ok(Self {
+            blocks,
+            size,
+            per_block,
+        })
     }
 
-    /// Copies the next buffer of `list` to `offset`, where there is room for `room` bytes; where the device finds it. `None` if
-    /// it is longer, or the system cannot map it. The device must be done with what was there.
+    /// Copies the next buffer of `list` to the place `index`; where the device finds it. `None` if it is longer than a place, or
+    /// the system cannot map it. The device must be done with what was there.
     ///
     /// # Panics
     ///
-    /// If the room is not inside.
-    pub fn copy(&mut self, offset: usize, room: usize, list: &SendList) -> Option<u64> {
-        let end = offset.checked_add(room);
-        assert!(
-            end.is_some_and(|end| end <= self.0.length()),
-            "outside of the space"
-        );
-        let buffer = list.front().filter(|buffer| buffer.length() as usize <= room)?;
+    /// If there is no such place.
+    pub fn copy(&mut self, index: usize, list: &SendList) -> Option<u64> {
+        let buffer = list
+            .front()
+            .filter(|buffer| buffer.length() as usize <= self.size)?;
+        let block = &self.blocks[index >> self.per_block];
+        let offset = (index & ((1 << self.per_block) - 1)) * self.size;
+        assert!(offset + self.size <= block.length(), "outside of the space");
         // SAFETY: inside of the block.
-        let to = unsafe { self.0.memory().byte_add(offset) };
+        let to = unsafe { block.memory().byte_add(offset) };
         // SAFETY: there is room, and the device does not access it now.
-        unsafe { buffer.copy_to(to) }.then(|| self.0.device_address() + offset as u64)
+        unsafe { buffer.copy_to(to) }.then(|| block.device_address() + offset as u64)
     }
 }

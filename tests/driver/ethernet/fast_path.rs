@@ -10,7 +10,7 @@ use ntbench::ndk::VERSION_1_2;
 /// received. Twice what it was when this was written, but for the compiler's whims.
 const LIMITS: [(Load, [f64; 3]); 3] = [
     (Load::Frames(60), [800.0, 500.0, 400.0]),
-    (Load::Frames(1514), [1000.0, 750.0, 400.0]),
+    (Load::Frames(1514), [800.0, 500.0, 400.0]),
     (Load::LargeSends(62 << 10), [2600.0, 2600.0, 400.0]),
 ];
 

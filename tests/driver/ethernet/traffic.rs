@@ -81,9 +81,10 @@ fn lists_with_many_frames_keep_their_order() {
 
 #[test]
 fn a_frame_in_more_pieces_than_the_device_takes_is_sent() {
-    let machine = start(config());
+    // So long that it would be mapped.
+    let machine = start(with_keywords(&[("*JumboPacket", 9014)]));
     let station = Station::new(&machine, 1);
-    let whole = numbered(station.mac, NIC_MAC, 1, 1514);
+    let whole = numbered(station.mac, NIC_MAC, 1, 9014);
     for mapped in [true, false] {
         let in_pieces = SendList {
             frames: vec![whole.clone()],
