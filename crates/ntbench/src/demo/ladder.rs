@@ -63,11 +63,9 @@ pub(super) fn calls() -> Vec<Line> {
 }
 
 /// A call or callback, to the right.
-pub(super) fn indented(call: Line) -> Line {
-    Line {
-        text: format!("{:48}{}", "", call.text),
-        ..call
-    }
+pub(super) fn indented(mut call: Line) -> Line {
+    call.text.insert_str(0, &" ".repeat(48));
+    call
 }
 
 fn at(irql: Irql) -> &'static str {

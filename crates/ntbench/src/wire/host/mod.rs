@@ -283,8 +283,12 @@ fn new_interface(attachment: Attachment, now: time::Instant) -> (Queue, Interfac
 
 /// The address that a station makes for itself: RFC 4291, section 2.5.6 and appendix A.
 fn link_local(mac: MacAddr) -> IpCidr {
-    let [a, b, c, d, e, f] = mac.0;
-    let address = [0xFE, 0x80, 0, 0, 0, 0, 0, 0, a ^ 2, b, c, 0xFF, 0xFE, d, e, f];
+    let mut address = [0; 16];
+    address[..2].copy_from_slice(&[0xFE, 0x80]);
+    address[8..11].copy_from_slice(&mac.0[..3]);
+    address[8] ^= 2;
+    address[11..13].copy_from_slice(&[0xFF, 0xFE]);
+    address[13..].copy_from_slice(&mac.0[3..]);
     IpCidr::new(IpAddr::from(Ipv6Addr::from(address)).into(), 64)
 }
 
