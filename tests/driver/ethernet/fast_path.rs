@@ -7,7 +7,7 @@ use ntbench::measure::{self, EthernetPair, FrameWork, Load};
 use ntbench::ndk::VERSION_1_2;
 
 /// The loads, and the most instructions that each frame may take: a list to send in calls of one, in calls of 16, and a frame that is
-/// received. Twice what it was when this was written, but for the compiler's whims.
+/// received. There is room for the compiler's whims.
 const LIMITS: [(Load, [f64; 3]); 3] = [
     (Load::Frames(60), [800.0, 500.0, 400.0]),
     (Load::Frames(1514), [800.0, 500.0, 400.0]),
