@@ -2,7 +2,7 @@
 //!
 //! The server is not trusted either. Every answer has a time limit and is checked; one that is wrong, late or missing ends the
 //! connection, and from then on the device is gone: see [`Client::fault`]. (rust-vmm's client waits for ever, panics on short
-//! answers and does not look at their errors: it judges our server, and its server judges this client.)
+//! answers and does not look at their errors; it judges our server.)
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
