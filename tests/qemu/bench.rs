@@ -310,19 +310,26 @@ fn reset_under_it(guests: &Guests) -> Result<()> {
     guests.kill_programs("rping")
 }
 
-/// QEMU 11.1.3 ends itself ("DMA mapping failed") as soon as Linux gives the function's memory back, which it does when the bench has
-/// ended: the bench's last words are all there is. They come when the driver is unloaded.
+/// QEMU 11.1.3 does not outlive its server for long: it ends itself when Linux gives the function's memory back, which it does when the
+/// bench has ended, and in some runs by an assertion before that (`util/error.c`). Then the bench has had no time to say anything.
 fn killed_under_it(guests: &mut Guests) -> Result<()> {
     let (mut bench, mut server) = endless(guests)?;
     flows(&mut server)?;
     guests.kill_server()?;
-    bench.says("ntbench run: rping-client: ")?;
+    // The last words come when the driver has been unloaded.
+    let said = bench.says("ntbench run: rping-client: ");
     ensure!(
         !bench.said.iter().any(|line| line.contains("VERIFIER")),
         "{:#?}",
         bench.said
     );
-    Ok(())
+    match said {
+        Err(error) if guests.qemu_said("Assertion `*errp == NULL' failed")? => {
+            eprintln!("           QEMU has ended itself before the bench could: {error}");
+            Ok(())
+        }
+        said => said,
+    }
 }
 
 fn names(finished: &Finished, text: &str) -> bool {

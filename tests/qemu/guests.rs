@@ -112,6 +112,11 @@ impl Guests {
         self.rig.server.kill()
     }
 
+    /// Whether the QEMU of the NICs' guest has printed something.
+    pub fn qemu_said(&self, text: &str) -> Result<bool> {
+        Ok(std::fs::read_to_string(self.dir.join("qemu.log"))?.contains(text))
+    }
+
     /// Ends everything: the folder of the run is left.
     pub fn finish(self) -> PathBuf {
         self.dir

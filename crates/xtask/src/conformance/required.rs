@@ -68,6 +68,13 @@ pub const LINUX: &[&str] = &[
     "1,000 connects",
     "ping",
     "iperf3",
+    "reject through QEMU",
+    "rping through QEMU",
+    "perftest through QEMU",
+    "iperf3 through QEMU",
+    "two NICs in a guest",
+    "reset in a guest",
+    "NIC lost in a guest",
 ];
 
 /// Handlers of the miniport that belong to NDK; the functions are those of the dispatch tables.
