@@ -2,7 +2,7 @@
 //!
 //! One test, because guests take long to boot; each step says what it is about.
 
-use super::guests::{Guests, NICS, clean};
+use super::guests::{Guests, NICS, clean, consumer};
 use super::support::step;
 use anyhow::{Context, Result, ensure};
 use ntbench::verifier::EXIT_CODE;
@@ -21,7 +21,7 @@ const INVALID_SERVICE_ID: i32 = 8;
 /// What a loop of the guest's tools may carry.
 const BYTES: u64 = 1 << 20;
 
-/// Judges functions: NdkReject, NdkAccept, NdkDisconnect
+/// Judges functions: `NdkReject`, `NdkAccept`, `NdkDisconnect`
 /// Judges with Linux: reject through QEMU, rping through QEMU, perftest through QEMU, iperf3 through QEMU, two NICs in a guest, reset in a guest, NIC lost in a guest
 #[test]
 fn the_driver_works_in_a_guest() -> Result<()> {
@@ -56,8 +56,8 @@ struct Bench {
 
 impl Bench {
     fn start(guests: &Guests, apps: &[String]) -> Result<Self> {
-        let apps: String = apps.iter().map(|app| format!(" --app '{app}'")).collect();
-        let running = guests.bench(&format!("--adapter {}{apps}", guests.adapter(0)))?;
+        let apps = apps.join("' --app '");
+        let running = guests.bench(&format!("--adapter {} --app '{apps}'", guests.adapter(0)))?;
         let said = Vec::new();
         Ok(Self { running, said })
     }
@@ -231,7 +231,7 @@ fn two_nics(guests: &Guests) -> Result<()> {
         "--adapter {} --adapter {} --consumer {} --param Address={} --param PeerAddress={} --param PeerInterface={}",
         guests.adapter(0),
         guests.adapter(1),
-        guests.consumer("pingpong"),
+        consumer("pingpong"),
         NICS[0].ipv4,
         NICS[1].ipv4,
         NICS[1].interface,
@@ -262,7 +262,7 @@ fn broken_rule(guests: &Guests) -> Result<()> {
     let running = guests.bench(&format!(
         "--adapter {} --consumer UseAfterFree={}",
         guests.adapter(0),
-        guests.consumer("wrong"),
+        consumer("wrong"),
     ))?;
     let finished = running.finish(LIMIT)?;
     ensure!(

@@ -84,11 +84,6 @@ impl Guests {
         )
     }
 
-    /// Where a driver is in the guest.
-    pub fn consumer(&self, name: &str) -> String {
-        in_guest(format!("{name}.sys").as_ref())
-    }
-
     /// Linux resets a function (FLR).
     pub fn reset(&self, number: usize) -> Result<()> {
         let device = format!("/sys/bus/pci/devices/{}", self.addresses[number]);
@@ -121,6 +116,11 @@ impl Guests {
     pub fn finish(self) -> PathBuf {
         self.dir
     }
+}
+
+/// Where a driver is in the guest.
+pub fn consumer(name: &str) -> String {
+    in_guest(format!("{name}.sys").as_ref())
 }
 
 /// Whether a bench ended well: no rule was broken, and nothing was left behind.
