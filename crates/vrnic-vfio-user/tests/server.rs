@@ -370,7 +370,9 @@ fn chance_finds_no_message_that_does_harm() {
             let mut body: Vec<u8> = (0..chance.usize(0..64)).map(|_| chance.u8(..)).collect();
             if chance.bool() {
                 // Small numbers get further.
-                body.iter_mut().for_each(|byte| *byte &= 1);
+                for byte in &mut body {
+                    *byte &= 1;
+                }
             }
             let header = Header {
                 flags: if chance.u8(..) < 16 { chance.u32(..) } else { 0 },
