@@ -74,6 +74,68 @@ fn the_rep_says_what_both_can_do() {
 }
 
 #[test]
+fn the_rep_says_what_is_behind_it() {
+    for srq in [false, true] {
+        let (mut bench, id) = held();
+        let accept = Accept {
+            qp: LocalQp { srq, ..QP },
+            ..ACCEPT
+        };
+        let plan = bench.cm.prepare_accept(id, &accept, OWNER).expect("held");
+        let sent = bench
+            .cm
+            .finish_accept(bench.now, plan.token, QpOutcome::Moved)
+            .send;
+        let CmMessage::Rep(rep) = parse(&sent.expect("a REP")).message else {
+            panic!("{sent:?}")
+        };
+        assert_eq!(rep.srq, srq);
+        assert_eq!(rep.target_ack_delay, bench.cm.config.target_ack_delay);
+        assert_ne!(rep.target_ack_delay, Timeout::default());
+    }
+}
+
+/// Peer 1 confirms our own request, which it has accepted with the name 55.
+fn unasked(req: &CmMad) -> CmMad {
+    let rtu = Rtu {
+        local_comm_id: CommId(55),
+        remote_comm_id: req.message.local_comm_id(),
+        ..Rtu::default()
+    };
+    CmMad::new(req.transaction_id, rtu)
+}
+
+/// The peer may confirm as often as it likes. Confirming what it has asked for itself is wrong, and so is confirming what is over.
+#[test]
+fn which_rtus_are_expected() {
+    // We have accepted.
+    let (mut bench, id, rep) = accepted();
+    assert_eq!(bench.receive(&peer(1), &rtu(&rep)).notice(), Notice::Established);
+    assert!(matches!(bench.receive(&peer(1), &rtu(&rep)), Seen::Nothing));
+    assert_eq!(bench.cm.counters().unexpected, 0);
+    assert_eq!(bench.state(id), Some(CmState::Established));
+    // We have given up.
+    let (mut bench, id, rep) = accepted();
+    let sent = parse(&bench.close(id).expect("a REJ"));
+    assert_eq!(bench.receive(&peer(1), &rtu(&rep)).message(), sent.message);
+    assert_eq!(bench.cm.counters().unexpected, 1);
+    // The peer has accepted, and confirms as if we had.
+    let (mut bench, _) = Bench::listening(8, 1);
+    let (_, req, _) = bench.connected();
+    let wrong = unasked(&req);
+    assert!(matches!(bench.receive(&peer(1), &wrong), Seen::Nothing));
+    assert_eq!(bench.cm.counters().unexpected, 1);
+    // The same after we have rejected what it accepted.
+    let (mut bench, _) = Bench::listening(8, 1);
+    let (id, req) = bench.connect(1);
+    bench.accepted(1, &req, 55);
+    assert!(bench.reject(id, b"no", SendOutcome::Sent).is_ok());
+    let wrong = unasked(&req);
+    assert!(matches!(bench.receive(&peer(1), &wrong), Seen::Nothing));
+    assert_eq!(bench.cm.counters().unexpected, 1);
+}
+
+#[test]
 fn what_cannot_be_accepted() {
     let (mut bench, id) = held();
     let long = [1; REP_PRIVATE_DATA_LEN + 1];

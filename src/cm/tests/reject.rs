@@ -221,6 +221,26 @@ fn closing_an_unanswered_connector_rejects() {
     assert_eq!(bench.receive(&peer(1), &request(1, 77)).rej(), rej);
 }
 
+/// The peer has given up, so that it gets no REJ of its own accord. If it asks again after all, it hears what was rejected.
+#[test]
+fn closing_what_the_peer_has_abandoned_is_remembered() {
+    let (mut bench, id) = held();
+    bench.receive(&peer(1), &gives_up(77, CommId(0)));
+    assert_eq!(bench.state(id), Some(CmState::Aborted));
+    assert_eq!(bench.close(id), None);
+    let rej = bench.receive(&peer(1), &request(1, 77)).rej();
+    assert_eq!(rej.message_rejected, MessageRejected::REQ);
+
+    let mut bench = Bench::idle(8);
+    let (id, req) = bench.connect(1);
+    let (_, rep) = bench.accepted(1, &req, 55);
+    bench.receive(&peer(1), &gives_up(55, req.message.local_comm_id()));
+    assert_eq!(bench.state(id), Some(CmState::Aborted));
+    assert_eq!(bench.close(id), None);
+    let rej = bench.receive(&peer(1), &rep).rej();
+    assert_eq!(rej.message_rejected, MessageRejected::REP);
+}
+
 #[test]
 fn a_request_without_a_connector_is_refused() {
     let (mut bench, id) = held();

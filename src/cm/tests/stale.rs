@@ -117,6 +117,21 @@ fn the_peers_name_for_a_connection_means_another_one_now() {
 }
 
 #[test]
+fn a_peer_may_use_its_name_again_after_a_reject() {
+    let (mut bench, _) = Bench::listening(4, 4);
+    let id = bench.request(&peer(1), &request(1, 77)).connection;
+    assert!(bench.reject(id, &[], SendOutcome::Sent).is_ok());
+    let again = CmMad {
+        transaction_id: 1,
+        ..request(1, 77)
+    };
+    let second = bench.request(&peer(1), &again).connection;
+    assert_ne!(second, id);
+    assert_eq!(bench.cm.counters().unexpected, 0, "it has abandoned nothing");
+    assert!(bench.pass(Duration::ZERO).is_empty());
+}
+
+#[test]
 fn a_late_request_of_a_connection_that_is_over_is_not_a_new_one() {
     let (mut bench, _) = Bench::listening(4, 4);
     let (id, rep) = bench.connected_by_peer();
