@@ -1,8 +1,11 @@
-//! Virtual processors: each has a dispatch lock, a DPC queue with a thread that runs it, and an interrupt thread.
+//! Virtual processors: each has a dispatch lock, queues of interrupts and DPCs, and two threads that share them.
 //!
-//! An interrupt service routine preempts DISPATCH code on a real processor; here it runs beside it on the processor's
-//! interrupt thread, one at a time per processor. Correct drivers cannot tell the difference, because a routine that synchronises with
-//! its interrupt takes the interrupt's own spin lock.
+//! An interrupt service routine preempts DISPATCH code on a real processor; here it runs beside it. Correct drivers cannot tell the
+//! difference, because a routine that synchronises with its interrupt takes the interrupt's own spin lock.
+//!
+//! One thread at a time runs service routines, and one DPCs. Whoever has run a service routine goes on with the DPCs that it has queued, as
+//! a real processor does when the IRQL drops; while it is at that, or waits for the processor, the other thread takes the next
+//! interrupt. So a message wakes one thread and not two.
 
 use super::irql::{self, DISPATCH_LEVEL, Irql};
 use super::thread;
@@ -27,10 +30,47 @@ type Interrupt = (Irql, Box<dyn FnOnce() + Send>);
 struct Queues {
     dpcs: VecDeque<Dpc>,
     interrupts: VecDeque<Interrupt>,
+    /// A thread runs DPCs, or waits for the processor to do so.
     dpc_running: bool,
+    /// A thread runs a service routine. It looks at both queues afterwards.
+    servicing: bool,
     /// Somebody has taken the threads' work over: see [`Held`].
     held: bool,
     stop: bool,
+}
+
+/// What a thread of a processor does next.
+enum Task {
+    Interrupt(Interrupt),
+    /// All that are queued.
+    Dpcs,
+}
+
+impl Queues {
+    /// Interrupts come first, as their IRQL is higher.
+    fn take(&mut self) -> Option<Task> {
+        if self.held {
+            return None;
+        }
+        if !self.servicing
+            && let Some(interrupt) = self.interrupts.pop_front()
+        {
+            self.servicing = true;
+            return Some(Task::Interrupt(interrupt));
+        }
+        if self.dpc_running || self.dpcs.is_empty() {
+            return None;
+        }
+        self.dpc_running = true;
+        Some(Task::Dpcs)
+    }
+
+    /// Whether the thread that did not get a task would get one.
+    fn is_work_left(&self) -> bool {
+        let interrupt = !self.servicing && !self.interrupts.is_empty();
+        let dpcs = !self.dpc_running && !self.dpcs.is_empty();
+        !self.held && (interrupt || dpcs)
+    }
 }
 
 /// One virtual processor.
@@ -38,9 +78,9 @@ pub struct Vp {
     index: usize,
     dispatch: RawMutex,
     queues: Mutex<Queues>,
-    dpc_ready: Condvar,
+    /// There may be something for a thread that has nothing to do.
+    ready: Condvar,
     dpc_idle: Condvar,
-    interrupt_ready: Condvar,
 }
 
 static PROCESSORS: RwLock<Vec<Arc<Vp>>> = RwLock::new(Vec::new());
@@ -61,19 +101,13 @@ impl Processors {
         (*PROCESSORS.write()).clone_from(&vps);
         let mut threads = Vec::new();
         for vp in vps {
-            let (dpc, interrupt) = (Arc::clone(&vp), vp);
-            let index = dpc.index;
-            let spawn = |name: String, body: Box<dyn FnOnce() + Send>| {
-                std::thread::Builder::new()
-                    .name(name)
-                    .spawn(body)
-                    .expect("start a processor thread")
-            };
-            threads.push(spawn(format!("vp{index}-dpc"), Box::new(move || dpc.run_dpcs())));
-            threads.push(spawn(
-                format!("vp{index}-int"),
-                Box::new(move || interrupt.run_interrupts()),
-            ));
+            for number in 0..2 {
+                let vp = Arc::clone(&vp);
+                let thread = std::thread::Builder::new()
+                    .name(format!("vp{}-{number}", vp.index))
+                    .spawn(move || vp.run());
+                threads.push(thread.expect("start a processor thread"));
+            }
         }
         Self { threads }
     }
@@ -83,8 +117,7 @@ impl Drop for Processors {
     fn drop(&mut self) {
         for vp in all() {
             vp.queues.lock().stop = true;
-            vp.dpc_ready.notify_all();
-            vp.interrupt_ready.notify_all();
+            vp.ready.notify_all();
         }
         for handle in self.threads.drain(..) {
             // A panic of such a thread has ended the process already.
@@ -130,9 +163,8 @@ impl Vp {
             index,
             dispatch: RawMutex::INIT,
             queues: Mutex::new(Queues::default()),
-            dpc_ready: Condvar::new(),
+            ready: Condvar::new(),
             dpc_idle: Condvar::new(),
-            interrupt_ready: Condvar::new(),
         }
     }
 
@@ -147,7 +179,7 @@ impl Vp {
         self.dispatch.lock();
     }
 
-    /// Leaves DISPATCH level; a waiting thread (the DPC thread, for instance) gets the processor at once.
+    /// Leaves DISPATCH level; a waiting thread (the one that runs the DPCs, for instance) gets the processor at once.
     pub fn unlock_dispatch(&self) {
         #[expect(unsafe_code, reason = "raw mutex held across calls of the driver")]
         // SAFETY: only `irql::lower` calls this, on the thread that took the lock in `irql::raise`.
@@ -167,7 +199,11 @@ impl Vp {
         } else {
             queues.dpcs.push_back(dpc);
         }
-        self.dpc_ready.notify_one();
+        let wake = !queues.dpc_running && !queues.servicing;
+        drop(queues);
+        if wake {
+            self.ready.notify_one();
+        }
         true
     }
 
@@ -209,27 +245,49 @@ impl Vp {
         Held { vp: Arc::clone(self) }
     }
 
-    /// Queues an interrupt: `service` runs at `irql` on the processor's interrupt thread.
+    /// Queues an interrupt: `service` runs at `irql` on a thread of the processor, one at a time.
     pub fn interrupt(&self, irql: Irql, service: Box<dyn FnOnce() + Send>) {
-        self.queues.lock().interrupts.push_back((irql, service));
-        self.interrupt_ready.notify_one();
+        let mut queues = self.queues.lock();
+        queues.interrupts.push_back((irql, service));
+        let wake = !queues.servicing;
+        drop(queues);
+        if wake {
+            self.ready.notify_one();
+        }
     }
 
-    fn run_dpcs(&self) {
+    /// Does whatever there is to do, until the processor stops.
+    fn run(&self) {
         thread::with(|thread| thread.vp.set(self.index));
+        let mut queues = self.queues.lock();
         loop {
-            let mut queues = self.queues.lock();
-            while queues.dpcs.is_empty() || queues.held {
-                queues.dpc_running = false;
-                self.dpc_idle.notify_all();
+            let Some(task) = queues.take() else {
                 if queues.stop {
                     return;
                 }
-                self.dpc_ready.wait(&mut queues);
-            }
-            queues.dpc_running = true;
+                self.ready.wait(&mut queues);
+                continue;
+            };
+            let wake = queues.is_work_left();
             drop(queues);
-            self.drain_dpcs();
+            if wake {
+                self.ready.notify_one();
+            }
+            match task {
+                Task::Interrupt(interrupt) => {
+                    serve(interrupt);
+                    queues = self.queues.lock();
+                    queues.servicing = false;
+                }
+                Task::Dpcs => {
+                    self.drain_dpcs();
+                    queues = self.queues.lock();
+                    queues.dpc_running = false;
+                    if queues.dpcs.is_empty() || queues.held {
+                        self.dpc_idle.notify_all();
+                    }
+                }
+            }
         }
     }
 
@@ -243,24 +301,6 @@ impl Vp {
             (dpc.run)();
         }
         irql::lower(old);
-    }
-
-    fn run_interrupts(&self) {
-        thread::with(|thread| thread.vp.set(self.index));
-        loop {
-            let mut queues = self.queues.lock();
-            while queues.interrupts.is_empty() || queues.held {
-                if queues.stop {
-                    return;
-                }
-                self.interrupt_ready.wait(&mut queues);
-            }
-            let next = queues.interrupts.pop_front();
-            drop(queues);
-            if let Some(interrupt) = next {
-                serve(interrupt);
-            }
-        }
     }
 }
 
@@ -302,7 +342,6 @@ impl Held {
 impl Drop for Held {
     fn drop(&mut self) {
         self.vp.queues.lock().held = false;
-        self.vp.dpc_ready.notify_all();
-        self.vp.interrupt_ready.notify_all();
+        self.vp.ready.notify_all();
     }
 }

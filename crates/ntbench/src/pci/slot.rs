@@ -37,7 +37,8 @@ pub struct Bar {
 /// Runs an interrupt service routine for a message.
 pub type Service = Arc<dyn Fn(u16) + Send + Sync>;
 
-/// Routes messages to the processors. Messages go round the processors by number, as a fixed affinity would send them.
+/// Routes messages to the processors, as a fixed affinity would: the first to processor 0, the others, which are those of queues, round all
+/// of them from processor 0 on. Drivers can count on nothing of the kind.
 #[derive(Default)]
 struct Messages {
     service: Mutex<Option<Service>>,
@@ -49,7 +50,8 @@ impl Interrupts for Messages {
             return;
         };
         let processors = vp::all();
-        let Some(processor) = processors.get(usize::from(vector) % processors.len().max(1)) else {
+        let queue = usize::from(vector).saturating_sub(1);
+        let Some(processor) = processors.get(queue % processors.len().max(1)) else {
             return;
         };
         processor.interrupt(DEVICE_LEVEL, Box::new(move || service(vector)));

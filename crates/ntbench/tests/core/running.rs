@@ -12,7 +12,8 @@ use ntbench::{Config, exports, memory};
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
-use std::time::Duration;
+use std::thread::ThreadId;
+use std::time::{Duration, Instant};
 
 #[test]
 fn a_driver_starts_prints_and_unloads() {
@@ -148,6 +149,133 @@ fn a_dpc_waits_until_the_irql_drops() {
     assert_eq!(irql::current(), PASSIVE_LEVEL);
     bench.kernel.settle();
     assert_eq!(ran.load(Ordering::SeqCst), 1);
+}
+
+/// Queues a DPC that says which thread it runs on, and that waits for `go` if there is one.
+fn queue_telling_dpc(key: usize, sender: &mpsc::Sender<ThreadId>, go: Option<mpsc::Receiver<()>>) {
+    let sender = sender.clone();
+    let run = move || {
+        assert_eq!(irql::current(), DISPATCH_LEVEL);
+        sender.send(std::thread::current().id()).expect("the test waits");
+        if let Some(go) = go {
+            go.recv_timeout(PATIENCE).expect("the test goes on");
+        }
+    };
+    let run = Box::new(run);
+    assert!(vp::current().queue_dpc(Dpc { key, run }, false));
+}
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// As on a real processor, where the DPCs run when the IRQL drops: no other thread has to wake up for them.
+#[test]
+fn the_thread_of_a_service_routine_runs_its_dpcs() {
+    let bench = Bench::quiet("continued");
+    let (sender, receiver) = mpsc::channel();
+    for _ in 0..100 {
+        let sender = sender.clone();
+        let service = move || {
+            sender.send(std::thread::current().id()).expect("the test waits");
+            queue_telling_dpc(1, &sender, None);
+        };
+        vp::current().interrupt(DEVICE_LEVEL, Box::new(service));
+        let [service, dpc] = [(); 2].map(|()| receiver.recv_timeout(PATIENCE).expect("both run"));
+        assert_eq!(service, dpc);
+        bench.kernel.settle();
+    }
+}
+
+#[test]
+fn a_service_routine_runs_beside_a_dpc_that_another_one_queued() {
+    let bench = Bench::quiet("beside");
+    let (sender, dpcs) = mpsc::channel();
+    let (go, wait) = mpsc::channel();
+    let service = move || queue_telling_dpc(1, &sender, Some(wait));
+    vp::current().interrupt(DEVICE_LEVEL, Box::new(service));
+    dpcs.recv_timeout(PATIENCE).expect("the DPC runs");
+    let (sender, services) = mpsc::channel();
+    let service = move || sender.send(irql::current()).expect("the test waits");
+    vp::current().interrupt(DEVICE_LEVEL, Box::new(service));
+    assert_eq!(services.recv_timeout(PATIENCE), Ok(DEVICE_LEVEL));
+    go.send(()).expect("the DPC waits");
+    bench.kernel.settle();
+}
+
+/// A thread at DISPATCH level makes the device send messages, as with a doorbell that it rings.
+#[test]
+fn service_routines_run_and_dpcs_wait_while_a_thread_has_the_processor() {
+    let bench = Bench::quiet("busy");
+    let (sender, dpcs) = mpsc::channel();
+    bench.kernel.run_at(DISPATCH_LEVEL, 0, || {
+        let (told, services) = mpsc::channel();
+        for key in 1..=3 {
+            let (sender, told) = (sender.clone(), told.clone());
+            let service = move || {
+                queue_telling_dpc(key, &sender, None);
+                told.send(()).expect("the test waits");
+            };
+            vp::current().interrupt(DEVICE_LEVEL, Box::new(service));
+            services.recv_timeout(PATIENCE).expect("the service routine runs");
+        }
+        std::thread::sleep(Duration::from_millis(20));
+        assert!(dpcs.try_recv().is_err(), "the processor is ours");
+    });
+    bench.kernel.settle();
+    assert_eq!(dpcs.try_iter().count(), 3);
+}
+
+/// Interrupts and DPCs from everywhere: service routines run one at a time, and so do DPCs, and none is forgotten.
+#[test]
+fn interrupts_and_dpcs_of_a_processor_run_one_at_a_time() {
+    const EACH: usize = 300;
+    let bench = Bench::quiet("crowd");
+    let [services, dpcs] = [(); 2].map(|()| Arc::new(Turnstile::default()));
+    let from = &|thread: usize| {
+        for number in 0..EACH {
+            let dpc = |key| {
+                let dpcs = Arc::clone(&dpcs);
+                let run = Box::new(move || dpcs.pass());
+                Dpc { key, run }
+            };
+            let key = 1 + 2 * (thread * EACH + number);
+            let (services, later) = (Arc::clone(&services), dpc(key));
+            let service = move || {
+                services.pass();
+                assert!(vp::current().queue_dpc(later, false));
+            };
+            let vp = vp::get(0).expect("a processor");
+            vp.interrupt(DEVICE_LEVEL, Box::new(service));
+            assert!(vp.queue_dpc(dpc(key + 1), number % 2 == 0));
+        }
+    };
+    std::thread::scope(|scope| {
+        for thread in 0..3 {
+            scope.spawn(move || from(thread));
+        }
+    });
+    let deadline = Instant::now() + PATIENCE;
+    while services.passed.load(Ordering::SeqCst) < 3 * EACH {
+        assert!(Instant::now() < deadline, "service routines are missing");
+        std::thread::yield_now();
+    }
+    bench.kernel.settle();
+    assert_eq!(dpcs.passed.load(Ordering::SeqCst), 2 * 3 * EACH);
+}
+
+/// Lets one through at a time.
+#[derive(Default)]
+struct Turnstile {
+    inside: AtomicUsize,
+    passed: AtomicUsize,
+}
+
+impl Turnstile {
+    fn pass(&self) {
+        assert_eq!(self.inside.fetch_add(1, Ordering::SeqCst), 0);
+        std::thread::yield_now();
+        self.inside.fetch_sub(1, Ordering::SeqCst);
+        self.passed.fetch_add(1, Ordering::SeqCst);
+    }
 }
 
 #[test]
