@@ -17,6 +17,25 @@ const SEPARATOR: char = '\u{1f}';
 /// # Errors
 /// When tshark is missing, does not know a field or the filter, or cannot read the capture to its end.
 pub fn decode(pcap: &Path, filter: &str, fields: &[&str]) -> Result<Vec<Row>> {
+    decode_with(pcap, &[], filter, fields)
+}
+
+/// As [`decode`], with checksums verified: fields such as `tcp.checksum.status` say what became of it.
+///
+/// # Errors
+/// As there.
+pub fn decode_and_verify(pcap: &Path, filter: &str, fields: &[&str]) -> Result<Vec<Row>> {
+    decode_with(pcap, VERIFYING, filter, fields)
+}
+
+/// Preferences without which Wireshark does not look at checksums that adapters may compute.
+const VERIFYING: &[&str] = &[
+    "ip.check_checksum:TRUE",
+    "tcp.check_checksum:TRUE",
+    "udp.check_checksum:TRUE",
+];
+
+fn decode_with(pcap: &Path, preferences: &[&str], filter: &str, fields: &[&str]) -> Result<Vec<Row>> {
     let mut command = Command::new("tshark");
     command
         .args(["-n", "-r"])
@@ -24,8 +43,13 @@ pub fn decode(pcap: &Path, filter: &str, fields: &[&str]) -> Result<Vec<Row>> {
         .args(["-T", "fields", "-E", "separator=/t", "-E", "occurrence=a"]);
     // RoCEv2 over IPv6 has no UDP checksum (annex A17 of the IBTA specification); Wireshark objects unless told so.
     command.args(["-o", "udp.ignore_ipv6_zero_checksum:TRUE"]);
+    for preference in preferences {
+        command.args(["-o", preference]);
+    }
     // Otherwise it takes the payload of some SENDs for a remote procedure call, and finds it malformed.
     command.args(["--disable-protocol", "rpcordma"]);
+    // And what iperf3 sends by chance, on its port, for anything.
+    command.args(["-d", "tcp.port==5201,data"]);
     command.args(["-E", &format!("aggregator={SEPARATOR}")]);
     if !filter.is_empty() {
         command.args(["-Y", filter]);

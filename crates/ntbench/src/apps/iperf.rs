@@ -41,6 +41,8 @@ mod state {
 struct Parameters {
     /// The server sends: the option `-R`.
     reverse: bool,
+    /// How many bytes the stream carries at least: the option `-n`.
+    bytes: u64,
 }
 
 impl Parameters {
@@ -53,6 +55,7 @@ impl Parameters {
         }
         Ok(Self {
             reverse: value["reverse"].as_bool().unwrap_or(false),
+            bytes: value["num"].as_u64().unwrap_or(0),
         })
     }
 }
@@ -80,7 +83,7 @@ pub fn serve(listener: &mut TcpListener, limit: Duration) -> Result<u64> {
     stream.set_limit(POLL);
     control.say(state::TEST_START)?;
     control.say(state::TEST_RUNNING)?;
-    let carried = run(&mut control, stream, parameters.reverse, deadline)?;
+    let carried = run(&mut control, stream, parameters, deadline)?;
     control.say(state::EXCHANGE_RESULTS)?;
     control.read_json()?;
     control.write_json(&results(carried, parameters.reverse))?;
@@ -90,14 +93,14 @@ pub fn serve(listener: &mut TcpListener, limit: Duration) -> Result<u64> {
 }
 
 /// Carries data until the client says that the test is over: the number of bytes.
-fn run(control: &mut Control, stream: TcpStream, reverse: bool, deadline: Instant) -> Result<u64> {
+fn run(control: &mut Control, stream: TcpStream, parameters: Parameters, deadline: Instant) -> Result<u64> {
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
         let worker = scope.spawn(|| {
-            if reverse {
+            if parameters.reverse {
                 source(stream, &over, deadline)
             } else {
-                sink(stream, &over, deadline)
+                sink(stream, parameters.bytes, &over, deadline)
             }
         });
         let end = control.expect(state::TEST_END);
@@ -108,8 +111,9 @@ fn run(control: &mut Control, stream: TcpStream, reverse: bool, deadline: Instan
     })
 }
 
-/// Reads until the stream ends, or until nothing more comes when the test is over.
-fn sink(mut stream: TcpStream, over: &AtomicBool, deadline: Instant) -> Result<u64> {
+/// Reads until the stream ends, or until nothing more comes when the test is over and that many bytes have come: a busy client says that
+/// it is over while its last bytes are still on their way.
+fn sink(mut stream: TcpStream, least: u64, over: &AtomicBool, deadline: Instant) -> Result<u64> {
     let mut block = vec![0; BLOCK];
     let mut carried = 0;
     while Instant::now() < deadline {
@@ -117,7 +121,7 @@ fn sink(mut stream: TcpStream, over: &AtomicBool, deadline: Instant) -> Result<u
             Ok(0) => return Ok(carried),
             Ok(bytes) => carried += bytes as u64,
             Err(error) if error.kind() == ErrorKind::TimedOut => {
-                if over.load(Ordering::Acquire) {
+                if over.load(Ordering::Acquire) && carried >= least {
                     return Ok(carried);
                 }
             }
@@ -216,8 +220,12 @@ mod tests {
 
     #[test]
     fn only_tests_that_are_served_are_accepted() {
-        let accepted = Parameters::from_json(&json!({"tcp": true, "parallel": 1, "reverse": true}));
-        assert_eq!(accepted, Ok(Parameters { reverse: true }));
+        let accepted = Parameters::from_json(&json!({"tcp": true, "parallel": 1, "reverse": true, "num": 7}));
+        let parameters = Parameters {
+            reverse: true,
+            bytes: 7,
+        };
+        assert_eq!(accepted, Ok(parameters));
         for refused in [
             json!({"udp": true}),
             json!({"tcp": true, "bidirectional": true}),

@@ -115,6 +115,26 @@ impl Session {
         }
         Ok(String::from_utf8_lossy(&text).trim_end_matches('\0').to_owned())
     }
+
+    /// Has the server read a text and write it back.
+    fn ping(&self, number: usize, size: usize) -> Result<()> {
+        let text = text(number, size);
+        self.data.memory.write(0, &text);
+        self.data.memory.write(MAX_SIZE, &vec![0; size]);
+        for at in [0, MAX_SIZE] {
+            self.send(Offer {
+                address: self.data.remote_address(at),
+                token: self.data.remote_token(),
+                length: u32::try_from(size).map_err(|_| AppError::Nonsense("a long ping".to_owned()))?,
+            })?;
+            self.offer()?.ok_or(AppError::Silence("the server"))?;
+        }
+        if self.data.memory.read(MAX_SIZE, size) == text {
+            Ok(())
+        } else {
+            Err(AppError::Nonsense(format!("something else than ping {number}")))
+        }
+    }
 }
 
 /// Serves one client that pings `count` times, and ends when it disconnects or soon after; returns the texts that it has sent.
@@ -137,23 +157,24 @@ pub fn serve(ndk: &Adapter, connector: Connector, count: usize) -> Result<Vec<St
 /// # Errors
 /// Something fails, or other text comes back.
 pub fn ping(ndk: &Adapter, source: SocketAddr, target: SocketAddr, count: usize, size: usize) -> Result<()> {
+    ping_while(ndk, source, target, size, |number| number < count)
+}
+
+/// As [`ping`], as long as `more` agrees to the next ping, of which it gets the number, from 0.
+///
+/// # Errors
+/// As there.
+pub fn ping_while(
+    ndk: &Adapter,
+    source: SocketAddr,
+    target: SocketAddr,
+    size: usize,
+    mut more: impl FnMut(usize) -> bool,
+) -> Result<()> {
     let mut session = Session::new(ndk)?;
     session.node.connect(ndk, source, target, &[])?;
-    for number in 0..count {
-        let text = text(number, size);
-        session.data.memory.write(0, &text);
-        session.data.memory.write(MAX_SIZE, &vec![0; size]);
-        for at in [0, MAX_SIZE] {
-            session.send(Offer {
-                address: session.data.remote_address(at),
-                token: session.data.remote_token(),
-                length: u32::try_from(size).map_err(|_| AppError::Nonsense("a long ping".to_owned()))?,
-            })?;
-            session.offer()?.ok_or(AppError::Silence("the server"))?;
-        }
-        if session.data.memory.read(MAX_SIZE, size) != text {
-            return Err(AppError::Nonsense(format!("something else than ping {number}")));
-        }
+    for number in (0..).take_while(|&number| more(number)) {
+        session.ping(number, size)?;
     }
     session.node.disconnect()
 }

@@ -68,6 +68,8 @@ struct Returned {
     kept: BTreeMap<u64, Sent>,
     /// Frames of lists that were completed with success.
     frames: u64,
+    /// Large sends among those lists.
+    large: u64,
 }
 
 impl Sends {
@@ -103,6 +105,12 @@ impl Sends {
     #[must_use]
     pub fn frames(&self) -> u64 {
         self.returned.lock().frames
+    }
+
+    /// Large sends that were done with success.
+    #[must_use]
+    pub fn large(&self) -> u64 {
+        self.returned.lock().large
     }
 
     /// How many lists the driver has.
@@ -274,6 +282,7 @@ impl Sends {
         let mut returned = self.returned.lock();
         if list.Status == NDIS_STATUS_SUCCESS {
             returned.frames += pending.owned.frames() as u64;
+            returned.large += u64::from(pending.large);
         }
         if pending.keep {
             let sent = Sent {

@@ -75,6 +75,13 @@ pub const LINUX: &[&str] = &[
     "two NICs in a guest",
     "reset in a guest",
     "NIC lost in a guest",
+    "IP fragments",
+    "Ethernet MTU 1500",
+    "Ethernet MTU 9000",
+    "with offloads",
+    "without offloads",
+    "checksums",
+    "IP while RDMA runs",
 ];
 
 /// Handlers of the miniport that belong to NDK; the functions are those of the dispatch tables.
