@@ -192,11 +192,14 @@ fn greetings_that_are_none_are_named() {
     assert!(matches!(error, Err(ClientError::Connect(..))));
 }
 
+/// Makes a message of a request's header and body.
+type Answer = Box<dyn Fn(Header, &[u8]) -> Vec<u8> + Send>;
+
 #[test]
 fn answers_that_are_wrong_end_the_connection() {
     let read = |client: &Client| client.read(CONFIG_REGION, 0, &mut [0; 4]);
     let echo = |header: Header, body: &[u8], data: &[u8]| reply(header, &[body, data].concat());
-    let malformed: [Box<dyn Fn(Header, &[u8]) -> Vec<u8> + Send>; 9] = [
+    let malformed: [Answer; 9] = [
         // Nothing but a header; too little; too much; of another place.
         Box::new(move |header, _| reply(header, &[])),
         Box::new(move |header, body| echo(header, body, &[1, 2, 3])),

@@ -135,7 +135,7 @@ pub fn damaged_are_counted(bench: &Bench<'_>) -> Result<()> {
         };
         frame[at] ^= 0x21;
         let before = Counters::of(bench.linux)?;
-        send(bench, vec![plain(frame)])?;
+        send(bench, &[plain(frame)])?;
         let expected = before.get(damaged.counter) + 1;
         let mut wrong = before.wrong();
         wrong.insert(damaged.counter, expected);
@@ -180,7 +180,7 @@ pub fn left_are_computed(bench: &Bench<'_>) -> Result<()> {
             }
             lists.push(list);
         }
-        send(bench, lists)?;
+        send(bench, &lists)?;
         let expected = before.get(counter) + lengths.len() as u64;
         let now = await_counter(bench.linux, counter, expected)?;
         ensure!(
@@ -208,8 +208,8 @@ fn plain(frame: Vec<u8>) -> SendList {
 }
 
 /// Sends lists through the driver.
-fn send(bench: &Bench<'_>, lists: Vec<SendList>) -> Result<()> {
-    let numbers = bench.miniport.send_lists(&lists);
+fn send(bench: &Bench<'_>, lists: &[SendList]) -> Result<()> {
+    let numbers = bench.miniport.send_lists(lists);
     let sent = bench
         .miniport
         .wait_sent(&numbers, LIMIT)

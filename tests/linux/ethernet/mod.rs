@@ -73,7 +73,9 @@ impl Variant {
         };
         set("*JumboPacket", self.mtu + 14);
         if !self.offloads {
-            OFFLOADS.iter().for_each(|name| set(name, 0));
+            for name in OFFLOADS {
+                set(name, 0);
+            }
         }
         setup
     }

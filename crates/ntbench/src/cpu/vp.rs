@@ -27,7 +27,10 @@ pub struct Dpc {
 type Interrupt = (Irql, Box<dyn FnOnce() + Send>);
 
 #[derive(Default)]
-#[expect(clippy::struct_excessive_bools, reason = "each is true or false whatever the others are")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is true or false whatever the others are"
+)]
 struct Queues {
     dpcs: VecDeque<Dpc>,
     interrupts: VecDeque<Interrupt>,
