@@ -5,6 +5,7 @@
 
 mod bring_up;
 mod connections;
+mod doorbell;
 mod ethernet;
 mod link;
 
@@ -44,6 +45,7 @@ fn main() {
     with_engines(&sys, effort);
     ethernet::measure(&sys, effort);
     bring_up::measure(&sys, effort);
+    doorbell::measure(effort);
 }
 
 fn figure(name: &str, value: f64, unit: &str) {

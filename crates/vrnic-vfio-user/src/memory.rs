@@ -92,13 +92,21 @@ impl GuestMemory {
     /// `EINVAL` if the range is empty, wraps around, or ends inside a piece: nothing is unmapped then. A range without pieces is none:
     /// QEMU unmaps whole address spaces when the guest switches its IOMMU on.
     pub fn unmap(&self, address: u64, size: u64) -> Result<(), Errno> {
-        let last = address.checked_add(size).filter(|_| size > 0);
-        let end = last.ok_or(Errno::INVAL)?;
+        // A range may end where the address space does.
+        let last = size.checked_sub(1).and_then(|beyond| address.checked_add(beyond));
+        let last = last.ok_or(Errno::INVAL)?;
         let mut pieces = self.pieces_mut();
-        let inside: Vec<u64> = pieces.range(address..end).map(|(start, _)| *start).collect();
-        let cut = |(start, piece): (&u64, &Piece), at: u64| *start < at && at < start + piece.size;
-        let cuts = |at: u64| pieces.range(..at).next_back().is_some_and(|piece| cut(piece, at));
-        if cuts(address) || cuts(end) {
+        let inside: Vec<u64> = pieces.range(address..=last).map(|(start, _)| *start).collect();
+        let end = |(start, piece): (&u64, &Piece)| start + (piece.size - 1);
+        let reaches_in = pieces
+            .range(..address)
+            .next_back()
+            .is_some_and(|piece| end(piece) >= address);
+        let reaches_out = pieces
+            .range(..=last)
+            .next_back()
+            .is_some_and(|piece| end(piece) > last);
+        if reaches_in || reaches_out {
             return Err(Errno::INVAL);
         }
         for start in inside {
@@ -318,7 +326,14 @@ mod tests {
         }
         assert_eq!(memory.unmap(PAGE, PAGE), Err(Errno::INVAL), "half of a piece");
         assert_eq!(memory.unmap(8 * PAGE, PAGE), Ok(()), "nothing there");
+        assert_eq!(memory.unmap(2 * PAGE, PAGE), Err(Errno::INVAL), "the other half");
         assert_eq!(memory.unmap(u64::MAX, 2), Err(Errno::INVAL));
+        let half = 1 << 63;
+        assert_eq!(
+            memory.unmap(half, half),
+            Ok(()),
+            "the upper half of all addresses"
+        );
         assert_eq!(memory.pieces(), 1);
         assert_eq!(memory.unmap(0, 8 * PAGE), Ok(()));
         assert_eq!(memory.pieces(), 0);

@@ -63,7 +63,7 @@ pub fn test(arguments: &ArgMatches) -> Result<()> {
     let mut test = cargo("test");
     with_images(&mut test)?
         .env("VRNIC_NTBENCH", build_bench()?)
-        .env("VRNIC_VFIO_USER", build_server()?);
+        .env(SERVER, build_server()?);
     test.args(["--workspace", "--no-fail-fast"]);
     if arguments.contains_id("arguments") {
         return succeed(test.args(passed_on(arguments)));
@@ -105,6 +105,9 @@ pub fn docs() -> Result<()> {
             .arg(paths::workspace().join("docs")),
     )
 }
+
+/// The variable that names the program that serves the NIC.
+pub(crate) const SERVER: &str = "VRNIC_VFIO_USER";
 
 /// The paths of the images, for the tests and benchmarks that run them.
 pub(crate) fn with_images(command: &mut Command) -> Result<&mut Command> {

@@ -148,13 +148,15 @@ impl EthernetPair {
     #[must_use]
     pub fn link(&self) -> EthernetLink<'_> {
         let adapters = self.0.machine().adapters();
-        EthernetLink {
+        let link = EthernetLink {
             meters: [0, 1].map(|index| adapters[index].miniport().measure()),
             _clock: timer::stop_clock(),
             processors: vp::all().iter().map(vp::Vp::hold).collect(),
             still: self.0.still(),
             pair: self,
-        }
+        };
+        link.settle();
+        link
     }
 }
 
@@ -273,6 +275,17 @@ impl EthernetLink<'_> {
     fn drive(&self, side: usize) {
         let start = Instant::now();
         while self.still.nics()[side].poll() || start.elapsed() < HELD_BACK {}
+    }
+
+    /// Has the drivers do what they still have to do since they were started, such as looking at the link: no frame causes it.
+    fn settle(&self) {
+        loop {
+            self.drive(0);
+            self.drive(1);
+            if !self.poll_processors() {
+                break;
+            }
+        }
     }
 
     /// Counts what the drivers do for some lists, `burst` of which go down in one call.

@@ -5,12 +5,13 @@ pub mod qemu;
 pub mod table;
 
 use std::ffi::OsString;
+use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use clap::{Arg, ArgAction, ArgMatches};
 
-use crate::cargo::{cargo, record};
-use crate::check::with_images;
+use crate::cargo::{build_server, cargo, record};
+use crate::check::{SERVER, with_images};
 use crate::driver::succeed;
 use crate::packages;
 use table::{Figure, OURSELVES, Unit};
@@ -65,15 +66,16 @@ pub fn qemu_option() -> Arg {
 /// When something cannot be built, and when a benchmark fails.
 pub fn run(arguments: &ArgMatches) -> Result<()> {
     packages::ensure(packages::HOST_BUILD)?;
+    let server = build_server()?;
     let mut criterion = cargo("bench");
-    with_images(&mut criterion)?;
+    with_images(&mut criterion)?.env(SERVER, &server);
     criterion.args(["--package", "vrnic", "--benches", "--"]);
     let passed_on: Vec<&OsString> = arguments.get_many("arguments").unwrap_or_default().collect();
     succeed(criterion.args(&passed_on))?;
     if !passed_on.is_empty() {
         return Ok(());
     }
-    let mut figures = ours()?;
+    let mut figures = ours(&server)?;
     let published = PUBLISHED.iter();
     figures.extend(published.map(|&(who, name, value)| Figure::new(who, name, value, Unit::Instructions)));
     let targets = TARGETS.iter();
@@ -87,9 +89,9 @@ pub fn run(arguments: &ArgMatches) -> Result<()> {
 }
 
 /// What `benches/compare` measures: lines `@figure NAME<tab>VALUE<tab>UNIT` among its output.
-fn ours() -> Result<Vec<Figure>> {
+fn ours(server: &Path) -> Result<Vec<Figure>> {
     let mut compare = cargo("bench");
-    with_images(&mut compare)?;
+    with_images(&mut compare)?.env(SERVER, server);
     compare.args(["--package", "vrnic", "--bench", "compare", "--", "--compare"]);
     let (status, output) = record(&mut compare)?;
     if !status.success() {
