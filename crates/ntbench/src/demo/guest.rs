@@ -1,4 +1,4 @@
-//! The picture of a run in a QEMU guest. The guest's bench reports the calls ([`report`]), and the process that serves the NIC
+//! The picture of a run in a QEMU guest. The guest's bench reports the calls (`report`), and the process that serves the NIC
 //! captures the wire; [`run`], `ntbench ladder`, puts both together on the host.
 //!
 //! Two clocks were read: the guest's and the host's. The request is on the wire before the consumer is told of it, and the consumer calls

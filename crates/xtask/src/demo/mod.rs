@@ -4,7 +4,7 @@
 //! wire. The two talk over the bench's standard streams: lines that begin with `@` are for this module, all others are shown;
 //! what Linux reported goes to the bench's standard input, one line per event, as the guest's client printed it.
 //!
-//! [`qemu`] does the same with the bench in a guest too.
+//! `qemu` does the same with the bench in a guest too.
 
 mod qemu;
 
